@@ -1,0 +1,117 @@
+/**
+ * A Stage is the unit of the engine: a contiguous run of layers of one model, optionally with the token table and with the head (or a slice of the
+ * vocabulary). One isolate holding everything is one stage; a pipeline over several isolates is several. Every method is asynchronous so that a
+ * remote stage changes no caller, and every argument and result can be cloned across an RPC.
+ */
+
+/** Which part of a model a stage holds. */
+export interface StageSpec {
+  /** Layers first..last-1; first === last for a stage without layers. */
+  layers: { first: number; last: number };
+  /** Rows of the token table held for embedding, or null. */
+  embed: { first: number; last: number } | null;
+  /** Rows of the head held (a slice of the vocabulary), or null. For a tied model these are the token table's rows, stored once. */
+  head: { first: number; last: number } | null;
+}
+
+/** Changes to the logits before sampling. They travel to the stage that holds the rows. OpenAI and vLLM semantics. */
+export interface LogitAdjustment {
+  /** Added to the logit of a token, OpenAI's logit_bias. */
+  bias: [id: number, value: number][];
+  /** Tokens generated so far with their counts: presence and frequency penalties apply to these. */
+  generated: [id: number, count: number][];
+  presencePenalty: number;
+  frequencyPenalty: number;
+  /** Divides positive and multiplies negative logits of `generated` and `prompt` tokens; 1 is off. */
+  repetitionPenalty: number;
+  /** Distinct prompt tokens; only needed when repetitionPenalty is not 1. */
+  prompt: number[];
+}
+
+/** What a caller wants to know of the logits of one position. */
+export interface HeadQuery {
+  /** How many of the best tokens to return (of this slice). */
+  candidates: number;
+  adjust: LogitAdjustment | null;
+  /**
+   * Draw one token from the whole distribution at this temperature (> 0) by the Gumbel-max rule: argmax over the vocabulary of logit / temperature +
+   * g(seed, step, id), with g a standard Gumbel from a hash of its arguments. The draw is the same however the vocabulary is sliced. Null: no draw.
+   */
+  draw: { seed: number; step: number; temperature: number } | null;
+}
+
+/** The head's answer for one position; never the whole vocabulary. Slices merge by `mergeHeadAnswers`. */
+export interface HeadAnswer {
+  /** Best tokens by adjusted logit, descending, ties by lower id. Padding rows never appear. */
+  ids: Int32Array;
+  /** Adjusted logits of `ids`. */
+  logits: Float32Array;
+  /** Logits of `ids` before adjustment, for logprobs. */
+  rawLogits: Float32Array;
+  /** log(sum(exp(adjusted logit))) over this slice's rows, at temperature 1. */
+  logSumExp: number;
+  /** The same before adjustment. */
+  rawLogSumExp: number;
+  /** The drawn token: its perturbed score decides between slices. Null when no draw was asked for. */
+  drawn: { id: number; score: number; logit: number; rawLogit: number } | null;
+}
+
+/** One session's share of a step: consecutive positions of one sequence. */
+export interface StepEntry {
+  session: string;
+  /** Position of the first token; must equal the number of tokens the session has seen. */
+  position: number;
+  /** Token ids (a stage with the token table) or hidden states [tokens, H] row-major (a stage without). Exactly one of them. */
+  ids?: number[];
+  hidden?: Float32Array;
+  /** Asked of the last position only; needs a head. */
+  head?: HeadQuery;
+}
+
+export interface StepResult {
+  /** Hidden states [tokens, H] after this stage's last layer, when the stage has no head. */
+  hidden: Float32Array | null;
+  /** Present when the entry asked for it. */
+  head: HeadAnswer | null;
+}
+
+export interface StageMemory {
+  /** Size of the WASM memory, bytes. */
+  wasmBytes: number;
+  /** Of which weights. */
+  weightBytes: number;
+  /** Of which the open sessions' KV cache and recurrent state. */
+  sessionBytes: number;
+}
+
+export interface Stage {
+  readonly spec: StageSpec;
+  /** Opens an empty session. Throws `StageError` code `session_exists`, or `out_of_memory` when the budget does not allow it. */
+  open(session: string): Promise<void>;
+  /** Frees a session; unknown ids are ignored, so that closing twice is harmless. */
+  close(session: string): Promise<void>;
+  /**
+   * Runs a batch: prefill chunks and decode steps of different sessions together. Yields to the event loop between layers and between slices of the
+   * head. Results come in the batch's order. Throws `StageError` with code `unknown_session`, `wrong_position`, `context_limit` or `out_of_memory`,
+   * before any state has changed; when `signal` aborts it throws the signal's reason at the next yield, after which the sessions of the batch must be closed.
+   */
+  step(batch: StepEntry[], signal?: AbortSignal): Promise<StepResult[]>;
+  /** Answers another query about the last position of the session's last step (for instance more candidates). Needs a head. */
+  head(session: string, query: HeadQuery): Promise<HeadAnswer>;
+  /** The session's whole state (position, KV, recurrent and convolution state) as bytes of this engine version. */
+  snapshot(session: string): Promise<Uint8Array>;
+  /** Opens `session` in the state of a snapshot. Throws `StageError` code `bad_snapshot` if it is not one of this stage. */
+  restore(session: string, snapshot: Uint8Array): Promise<void>;
+  memory(): Promise<StageMemory>;
+}
+
+export type StageErrorCode = 'session_exists' | 'unknown_session' | 'wrong_position' | 'context_limit' | 'out_of_memory' | 'bad_snapshot' | 'bad_input';
+
+export class StageError extends Error {
+  readonly code: StageErrorCode;
+  constructor(code: StageErrorCode, message: string) {
+    super(message);
+    this.name = 'StageError';
+    this.code = code;
+  }
+}
