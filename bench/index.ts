@@ -1,0 +1,30 @@
+/**
+ * `npm run bench -- NAME [options]`: side-by-side measurements. Each benchmark prints a table and, with `--json FILE`, writes its figures with the machine,
+ * versions and sizes they were measured on.
+ */
+export interface Benchmark {
+  /** One line for the list. */
+  about: string;
+  load(): Promise<{ run(args: string[]): Promise<void> }>;
+}
+
+const BENCHMARKS: Record<string, Benchmark> = {
+  edge: {
+    about: 'the edge model under wrangler dev: load, memory, prefill, decode, time to first token, and what it does to proxied streams',
+    load: () => import('./edge.ts'),
+  },
+};
+
+const [name, ...args] = process.argv.slice(2);
+const benchmark = name === undefined ? undefined : BENCHMARKS[name];
+if (benchmark) {
+  await (await benchmark.load()).run(args);
+} else {
+  const list = Object.entries(BENCHMARKS).map(([key, { about }]) => `  ${key.padEnd(10)}${about}`);
+  const text = `Usage: npm run bench -- NAME [--help]\n\n${list.join('\n')}\n`;
+  if (name === undefined || name === '--help' || name === '-h') process.stdout.write(text);
+  else {
+    process.stderr.write(`There is no benchmark "${name}".\n${text}`);
+    process.exitCode = 1;
+  }
+}
