@@ -35,9 +35,11 @@ export interface HeadQuery {
   adjust: LogitAdjustment | null;
   /**
    * Draw one token from the whole distribution at this temperature (> 0) by the Gumbel-max rule: argmax over the vocabulary of logit / temperature +
-   * g(seed, step, id), with g a standard Gumbel from a hash of its arguments. The draw is the same however the vocabulary is sliced. Null: no draw.
+   * g(seed, step, id), with g a standard Gumbel from a hash of its arguments (gumbel.ts). The draw is the same however the vocabulary is sliced. Null: no draw.
    */
   draw: { seed: number; step: number; temperature: number } | null;
+  /** Temperature (> 0) at which `HeadAnswer.logSumExp` is taken; 1 when absent. top_p without top_k needs the whole distribution's mass at the sampling temperature. */
+  massTemperature?: number;
 }
 
 /** The head's answer for one position; never the whole vocabulary. Slices merge by `mergeHeadAnswers`. */
@@ -48,9 +50,9 @@ export interface HeadAnswer {
   logits: Float32Array;
   /** Logits of `ids` before adjustment, for logprobs. */
   rawLogits: Float32Array;
-  /** log(sum(exp(adjusted logit))) over this slice's rows, at temperature 1. */
+  /** log(sum(exp(adjusted logit / massTemperature))) over this slice's rows. */
   logSumExp: number;
-  /** The same before adjustment. */
+  /** log(sum(exp(logit))) before adjustment, always at temperature 1. */
   rawLogSumExp: number;
   /** The drawn token: its perturbed score decides between slices. Null when no draw was asked for. */
   drawn: { id: number; score: number; logit: number; rawLogit: number } | null;
@@ -105,7 +107,14 @@ export interface Stage {
   memory(): Promise<StageMemory>;
 }
 
-export type StageErrorCode = 'session_exists' | 'unknown_session' | 'wrong_position' | 'context_limit' | 'out_of_memory' | 'bad_snapshot' | 'bad_input';
+export type StageErrorCode =
+  | 'session_exists'
+  | 'unknown_session'
+  | 'wrong_position'
+  | 'context_limit'
+  | 'out_of_memory'
+  | 'bad_snapshot'
+  | 'bad_input';
 
 export class StageError extends Error {
   readonly code: StageErrorCode;
