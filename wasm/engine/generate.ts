@@ -1,0 +1,99 @@
+import { type LogprobEntry, OutputText, type ReasoningSplitting, type TextDecoding, type TokenText } from './output-text.ts';
+import { Sampler, type Sampling } from './sampling.ts';
+import type { HeadAnswer, HeadQuery, Stage } from './stage.ts';
+
+/** Most tokens of a prompt in one step: a longer one would keep the event loop, and other sessions, waiting. */
+export const PREFILL_CHUNK = 32;
+
+/** The tokenizer's side of a generation. */
+export interface GenerateTokenizer extends TokenText {
+  /** A decoder for one answer. */
+  decoder(): TextDecoding;
+}
+
+export interface GenerateOptions {
+  sampling: Sampling;
+  /** At least 1. */
+  maxTokens: number;
+  /** Longest sequence, prompt and answer together. */
+  contextLength: number;
+  /** Any of these ends the answer and is not part of its text. */
+  stopIds: number[];
+  /** Any of these ends the answer right before it. */
+  stop: string[];
+  /** Alternatives per token, 0 for the sampled token's own logprob only, null for no logprobs. */
+  topLogprobs: number | null;
+  /** For answers that begin inside a thinking block; null when nothing is split. */
+  splitter: ReasoningSplitting | null;
+}
+
+export type GenerateEvent =
+  /** `tokens` counts all tokens generated so far, held-back ones included. */
+  | { type: 'text'; content: string; reasoning: string; tokens: number; logprobs: LogprobEntry[] | null }
+  /** Last event. Tokens include the one that ended the answer. */
+  | { type: 'finish'; reason: 'stop' | 'length'; tokens: number; reasoningTokens: number };
+
+/**
+ * Generates an answer to a prompt: prefill in chunks, then one token a step, until a stop id, a stop string, `maxTokens` or the context's end.
+ * @param session open in `stage` and empty; the caller closes it, also after a throw
+ * @param promptIds at least one token, fewer than `contextLength`
+ * @throws the signal's reason when aborted; whatever the stage throws
+ */
+export async function* generate(
+  stage: Stage,
+  tokenizer: GenerateTokenizer,
+  session: string,
+  promptIds: number[],
+  options: GenerateOptions,
+  signal: AbortSignal,
+): AsyncGenerator<GenerateEvent, void, void> {
+  const sampler = new Sampler(options.sampling, promptIds, options.topLogprobs);
+  const output = new OutputText(tokenizer, tokenizer.decoder(), options.splitter, options.stop, options.topLogprobs !== null);
+  const stopIds = new Set(options.stopIds);
+  let query = sampler.query();
+  let answer = await prefill(stage, session, promptIds, query, signal);
+  let reasoningTokens = 0;
+
+  for (let tokens = 1; ; tokens++) {
+    const choice = await sampler.choose(query, answer, (again) => stage.head(session, again));
+    signal.throwIfAborted();
+    const stopId = stopIds.has(choice.id);
+    if (!stopId) {
+      const text = output.push(choice);
+      if (text.content || text.reasoning) yield { type: 'text', ...text, tokens };
+    }
+    if (output.thinking) reasoningTokens = tokens;
+    // The token just chosen would be fed at this position.
+    const position = promptIds.length + tokens - 1;
+    const stopped = stopId || output.stopped;
+    if (stopped || tokens >= options.maxTokens || position + 1 >= options.contextLength) {
+      const rest = output.stopped ? null : output.end();
+      if (rest && (rest.content || rest.reasoning || rest.logprobs?.length)) yield { type: 'text', ...rest, tokens };
+      yield { type: 'finish', reason: stopped || output.stopped ? 'stop' : 'length', tokens, reasoningTokens };
+      return;
+    }
+    query = sampler.query();
+    answer = await stepWithHead(stage, session, position, [choice.id], query, signal);
+  }
+}
+
+async function prefill(stage: Stage, session: string, ids: number[], query: HeadQuery, signal: AbortSignal): Promise<HeadAnswer> {
+  const last = Math.floor((ids.length - 1) / PREFILL_CHUNK) * PREFILL_CHUNK;
+  for (let first = 0; first < last; first += PREFILL_CHUNK) {
+    await stage.step([{ session, position: first, ids: ids.slice(first, first + PREFILL_CHUNK) }], signal);
+  }
+  return stepWithHead(stage, session, last, ids.slice(last), query, signal);
+}
+
+async function stepWithHead(
+  stage: Stage,
+  session: string,
+  position: number,
+  ids: number[],
+  head: HeadQuery,
+  signal: AbortSignal,
+): Promise<HeadAnswer> {
+  const [result] = await stage.step([{ session, position, ids, head }], signal);
+  if (!result?.head) throw new Error('The stage answered without logits: it holds no head.');
+  return result.head;
+}
