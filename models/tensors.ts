@@ -21,7 +21,11 @@ export interface TensorGroup {
 }
 
 const matrix = (name: string, rows: number, columns: number): TensorShape => ({ name, shape: [rows, columns], storage: 'matrix' });
-const floatMatrix = (name: string, rows: number, columns: number): TensorShape => ({ name, shape: [rows, columns], storage: 'float_matrix' });
+const floatMatrix = (name: string, rows: number, columns: number): TensorShape => ({
+  name,
+  shape: [rows, columns],
+  storage: 'float_matrix',
+});
 const vector = (name: string, length: number): TensorShape => ({ name, shape: [length], storage: 'plain' });
 
 function attentionTensors(config: ModelConfig, prefix: string): TensorShape[] {

@@ -50,7 +50,17 @@ const tensorSchema = z.object({
   /** [length] of a vector or [rows, columns] of a matrix, before padding. */
   shape: z.array(z.number().int().positive()).min(1).max(2),
   /** In row order; `row` and `rows` count unpadded rows (a vector is one row). `file` indexes `files`. */
-  parts: z.array(z.object({ file: z.number().int(), offset: z.number().int(), bytes: z.number().int(), row: z.number().int(), rows: z.number().int() })).min(1),
+  parts: z
+    .array(
+      z.object({
+        file: z.number().int(),
+        offset: z.number().int(),
+        bytes: z.number().int(),
+        row: z.number().int(),
+        rows: z.number().int(),
+      }),
+    )
+    .min(1),
 });
 
 const samplingSchema = z.object({

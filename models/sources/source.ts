@@ -2,14 +2,6 @@ import type { ModelConfig } from '../config.ts';
 import type { SamplingDefaults } from '../pack/manifest.ts';
 import type { TokenizerSource } from '../tokenizer/source.ts';
 
-/** Something is wrong with the model that a user points at; the message is one sentence that can be shown as it is. */
-export class SourceError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'SourceError';
-  }
-}
-
 /**
  * Consecutive rows of a tensor. `blocks` are ggml's own: 32 columns in 18 bytes (q4_0: fp16 scale, 16 bytes whose low nibbles are columns 0..15 and high
  * nibbles columns 16..31) or 34 bytes (q8_0: fp16 scale, 32 int8), row after row.
@@ -38,7 +30,7 @@ export interface Source {
   sampling: Partial<SamplingDefaults> | null;
   /**
    * Rows `row` to `row + rows - 1` of the tensor called `name` in the pack ("layers.0.q_proj"; a vector is one row). Answers blocks instead of floats only
-   * when `prefer` names the stored type and the blocks can be moved without loss. Throws `SourceError` when the file is shorter than it says.
+   * when `prefer` names the stored type and the blocks can be moved without loss. Throws `ModelError` when the file is shorter than it says.
    */
   read(name: string, row: number, rows: number, prefer?: 'q4_0' | 'q8_0'): Promise<TensorRows>;
   close(): Promise<void>;
