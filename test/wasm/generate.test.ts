@@ -12,7 +12,7 @@ const tokenizer = {
   bytesOf: (id: number) => VOCABULARY[id]!,
   decoder() {
     const utf8 = new TextDecoder();
-    return { push: (id: number) => utf8.decode(VOCABULARY[id], { stream: true }), end: () => utf8.decode() };
+    return { push: (id: number) => utf8.decode(VOCABULARY[id], { stream: true }), flush: () => utf8.decode() };
   },
 };
 

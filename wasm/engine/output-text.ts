@@ -12,7 +12,7 @@ export interface TextDecoding {
   /** Text completed by this token, often empty in the middle of a character. */
   push(id: number): string;
   /** What is left when no more tokens come. */
-  end(): string;
+  flush(): string;
 }
 
 /** Parts thinking from answer; `models/template`'s ReasoningSplitter. */
@@ -83,7 +83,7 @@ export class OutputText {
 
   /** Everything still held back, at the end of a generation. */
   end(): Output {
-    const text = this.#decoder.end();
+    const text = this.#decoder.flush();
     const split = this.#splitter?.push(text) ?? { content: text, reasoning: '' };
     const rest = this.#splitter?.end() ?? { content: '', reasoning: '' };
     const last = this.#take({ content: split.content + rest.content, reasoning: split.reasoning + rest.reasoning });

@@ -65,7 +65,15 @@ export type EdgeEvent =
   /** Text that will not change any more. `tokens` counts all tokens generated so far, held-back ones included. */
   | { type: 'delta'; content?: string; reasoning?: string; tokens: number; logprobs?: EdgeLogprob[] }
   /** Last event. `cap` is true when `capTokens`, not the client's limit, ended the answer. */
-  | { type: 'finish'; reason: 'stop' | 'length'; cap: boolean; promptTokens: number; completionTokens: number; reasoningTokens: number; rates: EdgeRates }
+  | {
+      type: 'finish';
+      reason: 'stop' | 'length';
+      cap: boolean;
+      promptTokens: number;
+      completionTokens: number;
+      reasoningTokens: number;
+      rates: EdgeRates;
+    }
   /** Last event instead of `finish`: the engine failed mid-answer. */
   | { type: 'error'; code: string; message: string };
 
