@@ -1,4 +1,7 @@
+import { ModelError } from '../model-error.ts';
 import { openSource } from '../sources/index.ts';
+import type { Source } from '../sources/source.ts';
+import { type BuiltTokenizer, buildTokenizer } from '../tokenizer/build.ts';
 import { type DescribeOptions, describe } from './describe.ts';
 import type { Manifest, WeightType } from './manifest.ts';
 import { type WriteOptions, writePack } from './writer.ts';
@@ -19,11 +22,20 @@ export async function packModel(
 ): Promise<{ manifest: Manifest; warnings: string[] }> {
   const source = await openSource(path);
   try {
-    const warnings: string[] = [];
-    const tokenizer = null;
-    const description = describe(source, { ...options, quantization: options.quantization ?? 'q4_0' });
-    return { manifest: await writePack(source, out, description, { ...options, tokenizer }), warnings };
+    const tokenizer = source.tokenizer && buildTokenizer(source.tokenizer);
+    if (tokenizer && tokenizer.tokenCount > source.config.vocabSize) {
+      throw new ModelError(`The tokenizer has ${tokenizer.tokenCount} tokens and the model only ${source.config.vocabSize} rows for them.`);
+    }
+    const description = describe(source, { ...options, quantization: options.quantization ?? 'q4_0', tokenCount: tokenizer?.tokenCount });
+    const manifest = await writePack(source, out, description, { ...options, tokenizer: tokenizer?.bytes ?? null });
+    return { manifest, warnings: warningsOf(source, tokenizer) };
   } finally {
     await source.close();
   }
+}
+
+function warningsOf(source: Source, tokenizer: BuiltTokenizer | null): string[] {
+  const warnings = tokenizer?.warnings ?? ['The source has no tokenizer, so the pack takes and gives token ids only.'];
+  if (source.eosIds.length === 0) warnings.push('The source names no end token, so only a token limit ends a generation.');
+  return warnings;
 }

@@ -1,0 +1,20 @@
+/** On a terminal a line that is redrawn; elsewhere (CI logs) a line every few seconds. */
+const REDRAW_MS = 100;
+const LOG_MS = 5000;
+
+/** Reports progress in bytes on stderr. Call the answer with what is done and what there is to do. */
+export function progressReporter(label: string): (done: number, total: number) => void {
+  const terminal = process.stderr.isTTY;
+  let last = terminal ? 0 : Date.now();
+  return (done, total) => {
+    const finished = done === total;
+    const now = Date.now();
+    if (now - last < (terminal ? REDRAW_MS : LOG_MS) && !(finished && terminal)) return;
+    last = now;
+    const text = `${label}: ${megabytes(done)} of ${megabytes(total)} MB (${Math.floor((100 * done) / total)} %)`;
+    process.stderr.write(terminal ? `\r${text}${finished ? '\n' : ''}` : `${text}\n`);
+  };
+}
+
+/** Bytes as megabytes with one decimal. */
+export const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
