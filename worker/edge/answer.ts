@@ -1,0 +1,96 @@
+import { type GenerateEvent, generate } from '../../wasm/engine/generate.ts';
+import { resolveSampling } from '../../wasm/engine/sampling.ts';
+import { StageError } from '../../wasm/engine/stage.ts';
+import type { Engine } from './engine.ts';
+import type { EdgeEvent, EdgeRequest } from './protocol.ts';
+import { RefusalError } from './refusal.ts';
+
+/** A prompt that was checked and fits. */
+export interface Prompt {
+  ids: number[];
+  /** The prompt ends inside a thinking block. */
+  thinking: boolean;
+}
+
+/** Turns messages into ids. Throws a `RefusalError` when the template rejects them or the prompt is too long. */
+export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
+  const { ids, thinking } = encode(engine, request);
+  const { contextLength } = engine.manifest.config;
+  const limit = Math.min(request.maxPromptTokens ?? contextLength, contextLength - 1);
+  if (ids.length > limit) {
+    throw new RefusalError('prompt_too_long', `The prompt has ${ids.length} tokens; the edge model takes ${limit} here.`, {
+      promptTokens: ids.length,
+    });
+  }
+  return { ids, thinking };
+}
+
+function encode(engine: Engine, request: EdgeRequest): Prompt {
+  try {
+    return engine.template.encode(request.messages, request.templateOptions);
+  } catch (error) {
+    throw new RefusalError('bad_request', error instanceof Error ? error.message : String(error));
+  }
+}
+
+/**
+ * The events of one answer, from `start` to `finish`. The session lives as long as the generator runs; leaving it early frees it.
+ * @param queueMs how long the request waited for its turn
+ * @throws the signal's reason when aborted; what the engine throws
+ */
+export async function* answer(
+  engine: Engine,
+  request: EdgeRequest,
+  prompt: Prompt,
+  queueMs: number,
+  signal: AbortSignal,
+): AsyncGenerator<EdgeEvent, void, void> {
+  const { manifest, tokenizer, scheduler } = engine;
+  const promptTokens = prompt.ids.length;
+  yield { type: 'start', model: manifest.name, promptTokens, cachedTokens: 0, queueMs };
+  // A client may send the same request id twice.
+  const session = crypto.randomUUID();
+  await scheduler.open(session);
+  try {
+    const options = {
+      sampling: resolveSampling(request.sampling, manifest.sampling, randomSeed()),
+      maxTokens: request.maxTokens ?? request.capTokens ?? Number.POSITIVE_INFINITY,
+      contextLength: manifest.config.contextLength,
+      stopIds: manifest.eosIds,
+      stop: request.stop,
+      topLogprobs: request.topLogprobs,
+      splitter: prompt.thinking ? engine.splitter() : null,
+    };
+    for await (const event of generate(scheduler, tokenizer, session, prompt.ids, options, signal)) {
+      yield event.type === 'text' ? delta(event) : finish(event, request, promptTokens, engine);
+    }
+  } finally {
+    await scheduler.close(session);
+  }
+}
+
+function delta({ content, reasoning, tokens, logprobs }: Extract<GenerateEvent, { type: 'text' }>): EdgeEvent {
+  return { type: 'delta', ...(content && { content }), ...(reasoning && { reasoning }), tokens, ...(logprobs && { logprobs }) };
+}
+
+function finish(event: Extract<GenerateEvent, { type: 'finish' }>, request: EdgeRequest, promptTokens: number, engine: Engine): EdgeEvent {
+  const capped = request.maxTokens === null && request.capTokens !== null && event.tokens >= request.capTokens;
+  return {
+    type: 'finish',
+    reason: event.reason,
+    cap: event.reason === 'length' && capped,
+    promptTokens,
+    completionTokens: event.tokens,
+    reasoningTokens: event.reasoningTokens,
+    rates: engine.scheduler.rates,
+  };
+}
+
+/** What a client is told of an engine that failed mid-answer. */
+export const failure = (error: unknown): EdgeEvent => ({
+  type: 'error',
+  code: error instanceof StageError ? error.code : 'engine_failed',
+  message: error instanceof Error ? error.message : String(error),
+});
+
+const randomSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0]!;

@@ -1,0 +1,18 @@
+import type { EdgeRefusal, EdgeRefusalCode } from './protocol.ts';
+
+const STATUS: Record<EdgeRefusalCode, number> = { prompt_too_long: 400, bad_request: 400, queue_full: 503, model_unavailable: 503 };
+
+/** A request that is turned down before anything was generated. */
+export class RefusalError extends Error {
+  override readonly name = 'RefusalError';
+  readonly refusal: EdgeRefusal;
+
+  constructor(refused: EdgeRefusalCode, message: string, details: { promptTokens?: number; retryAfter?: number } = {}) {
+    super(message);
+    this.refusal = { refused, message, promptTokens: details.promptTokens ?? null, retryAfter: details.retryAfter ?? null };
+  }
+
+  response(): Response {
+    return Response.json(this.refusal, { status: STATUS[this.refusal.refused] });
+  }
+}
