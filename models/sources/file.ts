@@ -20,15 +20,16 @@ export async function openFile(path: string): Promise<RandomAccessFile> {
     throw new ModelError(`${path} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, { cause });
   });
   const { size } = await handle.stat();
-  return { name, size, read: (offset, length) => readExactly(handle, name, offset, length), close: () => handle.close() };
+  return { name, size, read: (offset, length) => readExactly(handle, name, size, offset, length), close: () => handle.close() };
 }
 
-async function readExactly(handle: FileHandle, name: string, offset: number, length: number): Promise<Uint8Array> {
+async function readExactly(handle: FileHandle, name: string, size: number, offset: number, length: number): Promise<Uint8Array> {
+  if (offset + length > size) throw new ModelError(`${name} is truncated: it ends at byte ${size}, and ${offset + length} are needed.`);
   const bytes = new Uint8Array(length);
   let done = 0;
   while (done < length) {
     const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
-    if (bytesRead === 0) throw new ModelError(`${name} is truncated: it ends at byte ${offset + done}, and ${offset + length} are needed.`);
+    if (bytesRead === 0) throw new ModelError(`${name} became shorter while it was read.`);
     done += bytesRead;
   }
   return bytes;

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { ModelError } from '../model-error.ts';
+import { openGgufSource } from './gguf/index.ts';
 import { openSafetensorsSource } from './safetensors/index.ts';
 import type { Source } from './source.ts';
 
@@ -7,5 +8,5 @@ import type { Source } from './source.ts';
 export async function openSource(path: string): Promise<Source> {
   const found = await stat(path).catch(() => null);
   if (!found) throw new ModelError(`${path} does not exist.`);
-  return openSafetensorsSource(path);
+  return found.isDirectory() ? openSafetensorsSource(path) : openGgufSource(path);
 }
