@@ -9,19 +9,19 @@ export const LLAMA_SERVER_SITE = fileURLToPath(new URL('../../.cache/llama-serve
 /** The name the server gives its model. */
 export const LLAMA_SERVER_MODEL = 'llama-origin';
 
-export interface LlamaSlot {
-  id: number;
-  is_processing: boolean;
-}
-
 export interface LlamaServer {
   /** For instance http://127.0.0.1:41233, without /v1. */
   url: string;
   port: number;
   process: ChildProcess;
-  slots(): Promise<LlamaSlot[]>;
-  /** Resolves once some slot works, or none does; throws after `timeoutMs`. Returns the milliseconds it took. */
+  /**
+   * Resolves once some slot works, or none does; throws after `timeoutMs`. Returns the milliseconds it took. Looks every 10 ms, and every look at /slots
+   * starts anew the one second after which the server checks whether a client that waits for its first byte is still there: to see such a request
+   * cancelled, wait with `isBusy` instead.
+   */
   waitUntil(state: 'busy' | 'idle', timeoutMs: number): Promise<number>;
+  /** Whether some slot works, by one look after `afterMs` in which the server is left alone. */
+  isBusy(afterMs: number): Promise<boolean>;
   /** A counter or gauge of /metrics, for instance 'tokens_predicted_total'. */
   metric(name: string): Promise<number>;
   /** Ends the process with SIGKILL, in the middle of whatever it does. */
@@ -63,17 +63,21 @@ export async function startLlamaServer(
     await kill();
     throw new Error(`llama-server was not healthy in time:\n${output}`);
   }
-  const slots = async () => (await (await fetch(`${url}/slots`)).json()) as LlamaSlot[];
+  const busy = async () =>
+    ((await (await fetch(`${url}/slots`)).json()) as { is_processing: boolean }[]).some((slot) => slot.is_processing);
   return {
     url,
     port,
     process: child,
-    slots,
     kill,
     async waitUntil(state, timeoutMs) {
-      const took = await poll(timeoutMs, async () => (await slots()).some((slot) => slot.is_processing) === (state === 'busy'));
+      const took = await poll(timeoutMs, async () => (await busy()) === (state === 'busy'));
       if (took === null) throw new Error(`llama-server was not ${state} within ${timeoutMs} ms`);
       return took;
+    },
+    async isBusy(afterMs) {
+      await new Promise((resolve) => setTimeout(resolve, afterMs));
+      return await busy();
     },
     async metric(name) {
       const text = await (await fetch(`${url}/metrics`)).text();

@@ -15,6 +15,7 @@ params.model_alias = {"llama-origin"}
 params.port = port
 params.n_parallel = slots
 params.n_ctx = context * slots
+params.n_batch = 512  # between batches of a prompt the server sees that a request was cancelled
 params.n_gpu_layers = 0
 params.cpuparams.n_threads = 1
 params.cpuparams_batch.n_threads = 1
