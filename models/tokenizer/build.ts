@@ -1,4 +1,5 @@
 import { ModelError } from '../model-error.ts';
+import { breakCharacter } from './added-token.ts';
 import { describeGguf } from './describe-gguf.ts';
 import { describeHf } from './describe-hf.ts';
 import type { Merge, TokenizerDescription } from './description.ts';
@@ -22,8 +23,8 @@ export function buildTokenizer(source: TokenizerSource): BuiltTokenizer {
   const { tokens, merges, addedTokens, warnings } = description;
   if (merges.length === 0 || tokens.length === 0)
     throw new ModelError('The tokenizer has no vocabulary or no merges; it is not byte-level BPE.');
-  const short = addedTokens.find((token) => token.text.length < 2);
-  if (short) throw new ModelError(`The added token "${short.text}" is a single character, which could not be told from a user's text.`);
+  const unsafe = addedTokens.find((token) => token.special && breakCharacter(token.text) === undefined);
+  if (unsafe) throw new ModelError(`The control token "${unsafe.text}" looks like a word, and could not be told from a user's text.`);
 
   const { text, offsets } = joinTokens(tokens);
   const byteIds = singleByteIds(description);

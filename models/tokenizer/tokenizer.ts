@@ -119,7 +119,10 @@ export class Tokenizer {
   }
 
   #encodePiece(piece: string, out: number[]): void {
-    if (piece.length > CACHED_PIECE_LENGTH) return this.#merger.encode(this.#encoder.encode(piece), out);
+    if (piece.length > CACHED_PIECE_LENGTH) {
+      this.#merger.encode(this.#encoder.encode(piece), out);
+      return;
+    }
     let ids = this.#cache.get(piece);
     if (!ids) {
       const fresh: number[] = [];
