@@ -25,7 +25,7 @@ function splitter() {
       if (text === '</think>') thinking = false;
       return { content: '', reasoning: thinking ? text : '' };
     },
-    end: () => ({ content: '', reasoning: '' }),
+    flush: () => ({ content: '', reasoning: '' }),
   };
 }
 

@@ -18,7 +18,7 @@ export interface TextDecoding {
 /** Parts thinking from answer; `models/template`'s ReasoningSplitter. */
 export interface ReasoningSplitting {
   push(text: string): { reasoning: string; content: string };
-  end(): { reasoning: string; content: string };
+  flush(): { reasoning: string; content: string };
 }
 
 /** One token's log probabilities with its text: OpenAI's logprobs entry. */
@@ -85,7 +85,7 @@ export class OutputText {
   end(): Output {
     const text = this.#decoder.flush();
     const split = this.#splitter?.push(text) ?? { content: text, reasoning: '' };
-    const rest = this.#splitter?.end() ?? { content: '', reasoning: '' };
+    const rest = this.#splitter?.flush() ?? { content: '', reasoning: '' };
     const last = this.#take({ content: split.content + rest.content, reasoning: split.reasoning + rest.reasoning });
     if (this.#stopped) return last;
     const held = this.#stops.flush();

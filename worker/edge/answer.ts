@@ -1,3 +1,5 @@
+import type { ChatMessage } from '../../models/template/message.ts';
+import { ReasoningSplitter } from '../../models/template/reasoning.ts';
 import { type GenerateEvent, generate } from '../../wasm/engine/generate.ts';
 import { resolveSampling } from '../../wasm/engine/sampling.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
@@ -27,7 +29,7 @@ export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
 
 function encode(engine: Engine, request: EdgeRequest): Prompt {
   try {
-    return engine.template.encode(request.messages, request.templateOptions);
+    return engine.template.encode(request.messages as ChatMessage[], { variables: request.templateOptions });
   } catch (error) {
     throw new RefusalError('bad_request', error instanceof Error ? error.message : String(error));
   }
@@ -59,7 +61,7 @@ export async function* answer(
       stopIds: manifest.eosIds,
       stop: request.stop,
       topLogprobs: request.topLogprobs,
-      splitter: prompt.thinking ? engine.splitter() : null,
+      splitter: prompt.thinking ? new ReasoningSplitter(true) : null,
     };
     for await (const event of generate(scheduler, tokenizer, session, prompt.ids, options, signal)) {
       yield event.type === 'text' ? delta(event) : finish(event, request, promptTokens, engine);

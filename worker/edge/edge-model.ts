@@ -1,9 +1,10 @@
 import { DurableObject } from 'cloudflare:workers';
+import { openPack, type Pack } from '../../models/pack/reader.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
 import { Admission, type Ticket } from './admission.ts';
 import { answer, failure, type Prompt, preparePrompt } from './answer.ts';
 import { type EdgeConfig, type EdgeEnv, parseEdgeConfig } from './config.ts';
-import { type Engine, loadEngine, openStorage, readManifest } from './engine.ts';
+import { type Engine, loadEngine, openStorage } from './engine.ts';
 import { LazyLoad } from './lazy-load.ts';
 import { ndjsonLine } from './ndjson.ts';
 import type { EdgeRequest, EdgeStatus } from './protocol.ts';
@@ -25,15 +26,15 @@ const now = (): number => performance.now();
 export class EdgeModel extends DurableObject<EdgeEnv> {
   readonly #config: EdgeConfig;
   readonly #admission: Admission;
-  readonly #manifest: LazyLoad<Awaited<ReturnType<typeof readManifest>>>;
+  readonly #pack: LazyLoad<Pack>;
   readonly #engine: LazyLoad<Engine>;
 
   constructor(state: DurableObjectState, env: EdgeEnv) {
     super(state, env);
     this.#config = parseEdgeConfig(env);
     this.#admission = new Admission(this.#config.sessions, this.#config.queue);
-    this.#manifest = new LazyLoad(async () => readManifest(openStorage(env, this.#config)), now);
-    this.#engine = new LazyLoad(async () => loadEngine(openStorage(env, this.#config), await this.#manifest.get(), this.#config, now), now);
+    this.#pack = new LazyLoad(async () => openPack(openStorage(env, this.#config)), now);
+    this.#engine = new LazyLoad(async () => loadEngine(await this.#pack.get(), this.#config, now), now);
   }
 
   override async fetch(request: Request): Promise<Response> {
@@ -125,14 +126,15 @@ export class EdgeModel extends DurableObject<EdgeEnv> {
 
   async #status(): Promise<EdgeStatus> {
     // The manifest is small: a cold object can say what it is without loading the weights.
-    const manifest = await this.#manifest.get().catch(() => null);
+    const pack = await this.#pack.get().catch(() => null);
+    const manifest = pack?.manifest;
     const engine = this.#engine.value;
-    const state = manifest ? this.#engine.state : 'failed';
+    const state = pack ? this.#engine.state : 'failed';
     return {
       model: manifest?.name ?? '',
       fixture: manifest?.fixture ?? false,
       state,
-      error: state === 'failed' ? ((this.#manifest.error ?? this.#engine.error)?.message ?? null) : null,
+      error: state === 'failed' ? ((this.#pack.error ?? this.#engine.error)?.message ?? null) : null,
       quantization: manifest?.quantization ?? null,
       running: this.#admission.running,
       queued: this.#admission.waiting,
