@@ -21,14 +21,13 @@ export interface BuiltTokenizer {
 export function buildTokenizer(source: TokenizerSource): BuiltTokenizer {
   const description = source.kind === 'hf' ? describeHf(source) : describeGguf(source);
   const { tokens, merges, addedTokens, warnings } = description;
-  if (merges.length === 0 || tokens.length === 0)
-    throw new ModelError('The tokenizer has no vocabulary or no merges; it is not byte-level BPE.');
   const unsafe = addedTokens.find((token) => token.special && breakCharacter(token.text) === undefined);
   if (unsafe) throw new ModelError(`The control token "${unsafe.text}" looks like a word, and could not be told from a user's text.`);
 
   const { text, offsets } = joinTokens(tokens);
   const byteIds = singleByteIds(description);
   const missing = byteIds.reduce((count, id) => count + (id < 0 ? 1 : 0), 0);
+  if (missing === byteIds.length) throw new ModelError('The tokenizer has no tokens for single bytes; it is not byte-level BPE.');
   if (missing > 0) warnings.push(`${missing} of the 256 bytes have no token; text that needs them loses them.`);
 
   const produced = new Set(merges.map((merge) => merge.result));
