@@ -2,7 +2,7 @@ import { ApiError } from '../../routes/errors.ts';
 import type { ChatEvent } from '../../routes/gateway.ts';
 import type { ChatBody, ChatRequest } from '../../routes/schema/chat.ts';
 import type { ChatMessage } from '../../routes/schema/message.ts';
-import { thinkingSwitch } from '../routing/features.ts';
+import { thinkingSwitch } from '../features.ts';
 import type { Features, Limits, Refusal } from '../routing/types.ts';
 import type { EdgeClient, EdgeEvent, EdgeMessage, EdgeRequest, EdgeSampling } from './protocol.ts';
 

@@ -1,0 +1,57 @@
+import type { Context, Hono } from 'hono';
+import { readJson } from './body.ts';
+import { completionChunks, completionHead, completionObject } from './completion.ts';
+import { methodNotAllowed, toApiError } from './errors.ts';
+import type { ChatAnswer, ChatRoute, Gateway } from './gateway.ts';
+import type { AppEnv, AppOptions } from './index.ts';
+import { type ChatRequest, parseChatRequest } from './schema/chat.ts';
+import { dataEvent, doneEvent, sseHeaders, sseStream } from './sse.ts';
+
+/** POST /v1/chat/completions, streaming and not. */
+export function chatRoutes(app: Hono<AppEnv>, gateway: Gateway, options: AppOptions): void {
+  app.post('/v1/chat/completions', async (c) => {
+    const request = parseChatRequest(await readJson(c.req.raw, options.maxBodyBytes));
+    const hangUp = new AbortController();
+    const signal = AbortSignal.any([c.req.raw.signal, hangUp.signal]);
+    const answer = await gateway.chat(request, { id: c.get('requestId'), signal });
+    setRouteHeaders(c, answer);
+    if (!request.stream) return c.body(await wholeAnswer(answer, request), 200, { 'content-type': 'application/json' });
+    const events = answerEvents(answer, request, options.onError);
+    const stream = sseStream(events, { keepAliveMs: options.keepAliveMs, onCancel: (reason) => hangUp.abort(reason) });
+    return c.body(stream, 200, sseHeaders);
+  });
+  app.all('/v1/chat/completions', methodNotAllowed('POST'));
+}
+
+function setRouteHeaders(c: Context, answer: ChatRoute): void {
+  c.header('x-nearside-route', answer.route);
+  c.header('x-nearside-reason', answer.reasons.join(', '));
+  c.header('x-nearside-model', answer.model);
+}
+
+async function wholeAnswer(answer: ChatAnswer, request: ChatRequest): Promise<string | Uint8Array<ArrayBuffer>> {
+  if (answer.body.type === 'json') return answer.body.bytes;
+  if (answer.body.type === 'sse') throw new Error('a streamed answer to a request that did not ask for one');
+  return JSON.stringify(await completionObject(completionHead(answer), answer.body.events, request.body.logprobs === true));
+}
+
+/** The answer as server-sent events. Ends with `[DONE]` or, when something broke on the way, with an error event and no `[DONE]`. */
+async function* answerEvents(
+  answer: ChatAnswer,
+  request: ChatRequest,
+  onError: AppOptions['onError'],
+): AsyncGenerator<string | Uint8Array> {
+  try {
+    if (answer.body.type === 'json') throw new Error('a whole answer to a request for a stream');
+    if (answer.body.type === 'sse') {
+      for await (const event of answer.body.events) yield event.type === 'done' ? doneEvent : event.bytes;
+      return;
+    }
+    const chunks = completionChunks(completionHead(answer), answer.body.events, request.includeUsage, request.body.logprobs === true);
+    for await (const chunk of chunks) yield dataEvent(chunk);
+    yield doneEvent;
+  } catch (error) {
+    onError(error);
+    yield dataEvent(toApiError(error).body());
+  }
+}

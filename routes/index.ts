@@ -1,0 +1,54 @@
+import { Hono } from 'hono';
+import { chatRoutes } from './chat.ts';
+import { ApiError, errorResponse, toApiError } from './errors.ts';
+import type { Gateway } from './gateway.ts';
+import { healthRoutes } from './health.ts';
+import { modelRoutes } from './models.ts';
+
+export interface AppOptions {
+  /** Larger bodies are refused with 413 before they are parsed. */
+  maxBodyBytes: number;
+  /** Pause after which a comment is written into a silent stream. */
+  keepAliveMs: number;
+  /** Told of every error a client gets to see as a server error, for the log. */
+  onError: (error: unknown) => void;
+}
+
+export interface AppEnv {
+  Variables: { requestId: string };
+}
+
+/** The HTTP surface over a gateway. */
+export function createApp(gateway: Gateway, options: AppOptions): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+
+  app.use(async (c, next) => {
+    c.set('requestId', requestId(c.req.header('x-request-id')));
+    await next();
+    c.header('x-request-id', c.get('requestId'));
+  });
+  app.use('/v1/*', async (c, next) => {
+    await gateway.authorize(c.req.header('authorization') ?? null);
+    await next();
+  });
+
+  chatRoutes(app, gateway, options);
+  modelRoutes(app, gateway);
+  healthRoutes(app, gateway);
+
+  app.notFound((c) =>
+    errorResponse(c, new ApiError(404, 'not_found', `There is no ${c.req.path} here; the API starts at /v1/chat/completions.`)),
+  );
+  app.onError((error, c) => {
+    const apiError = toApiError(error);
+    if (apiError.status >= 500) options.onError(error);
+    return errorResponse(c, apiError);
+  });
+  return app;
+}
+
+/** A client's own id is kept when it is harmless in logs and headers. */
+function requestId(given: string | undefined): string {
+  if (given && /^[\w.:/+=-]{1,128}$/.test(given)) return given;
+  return `req_${crypto.randomUUID().replaceAll('-', '')}`;
+}

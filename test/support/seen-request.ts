@@ -1,0 +1,8 @@
+/** A chat request as the misbehaving origin saw it. */
+export interface SeenRequest {
+  body: Record<string, unknown>;
+  headers: Record<string, string>;
+  aborted: boolean;
+  /** When the client left, milliseconds since the epoch. */
+  abortedAt: number | null;
+}

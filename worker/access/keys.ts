@@ -1,0 +1,43 @@
+import { ApiError } from '../../routes/errors.ts';
+import type { Config } from '../config.ts';
+
+/**
+ * Lets the bearer of a configured key pass. Throws 401 in OpenAI's shape for a missing or wrong key, and 503 `auth_not_configured` when there are no keys and
+ * this is not a development gateway. The address a client used to get here plays no part: a Host header proves nothing.
+ */
+export async function authorize(authorization: string | null, access: Config['access']): Promise<void> {
+  if (access.keyDigests.length === 0) {
+    if (access.open) return;
+    throw new ApiError(
+      503,
+      'auth_not_configured',
+      'This gateway has no API keys: set NEARSIDE_API_KEYS to the SHA-256 digests of the keys to accept, or NEARSIDE_DEV=1 to let everyone in while developing.',
+      { retryAfter: 60 },
+    );
+  }
+  const key = /^bearer +(\S+)\s*$/i.exec(authorization ?? '')?.[1];
+  if (!key) {
+    throw unauthorized('missing_api_key', 'No API key was given: send it as an Authorization header, "Authorization: Bearer KEY".');
+  }
+  if (!(await isKnown(key, access.keyDigests))) throw unauthorized('invalid_api_key', 'The API key is not valid here.');
+}
+
+async function isKnown(key: string, digests: Uint8Array[]): Promise<boolean> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(key)));
+  // Every digest is compared in full, so that the time says nothing about which one came close.
+  let known = 0;
+  for (const candidate of digests) known |= Number(constantTimeEqual(digest, candidate));
+  return known === 1;
+}
+
+/** Compares two digests of the same length in a time that does not depend on where they differ. */
+export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ b[i]!;
+  return difference === 0;
+}
+
+function unauthorized(code: string, message: string): ApiError {
+  return new ApiError(401, code, message, { headers: { 'www-authenticate': 'Bearer' } });
+}

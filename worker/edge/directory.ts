@@ -1,0 +1,44 @@
+import type { EdgeState } from '../routing/types.ts';
+import type { EdgeClient, EdgeStatus } from './protocol.ts';
+
+/** Longest wait for the engine's status, milliseconds: a request must not hang on a question about names. */
+const statusTimeoutMs = 3_000;
+
+/** Knows what the edge model is called. The engine is asked once; after that only values are kept, as one request's I/O is closed to another. */
+export class EdgeDirectory {
+  readonly client: EdgeClient;
+  readonly #offeredName: string | null;
+  #known: { model: string; quantization: string | null } | null = null;
+
+  /** @param offeredName NEARSIDE_EDGE_MODEL; null for the engine's own name */
+  constructor(client: EdgeClient, offeredName: string | null) {
+    this.client = client;
+    this.#offeredName = offeredName;
+  }
+
+  /** OpenAI's system_fingerprint: what else than the request determines an answer. */
+  get fingerprint(): string | null {
+    return this.#known?.quantization ? `nearside-${this.#known.quantization}` : null;
+  }
+
+  async state(): Promise<EdgeState> {
+    if (!this.#known) await this.status().catch(() => null);
+    const model = this.#offeredName ?? this.#known?.model ?? null;
+    if (model !== null) return { model, refusal: null };
+    const message = 'The edge model is not available at the moment.';
+    return { model, refusal: { code: 'model_unavailable', message, promptTokens: null, retryAfter: null } };
+  }
+
+  /** The engine's status. Throws when it cannot be reached in time. */
+  async status(): Promise<EdgeStatus> {
+    const { promise: expired, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error('The engine did not say its status in time.')), statusTimeoutMs);
+    try {
+      const status = await Promise.race([this.client.status(), expired]);
+      if (status.model) this.#known = { model: status.model, quantization: status.quantization };
+      return status;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

@@ -1,0 +1,10 @@
+/** One JSON line per event for the platform's log. Never a prompt, an answer or a key: only names, numbers and error messages. */
+export function log(event: string, fields: Record<string, string | number | boolean | null>): void {
+  console.log(JSON.stringify({ event, ...fields }));
+}
+
+/** An error with its cause, for a log line. */
+export function errorFields(error: unknown): { error: string; cause: string | null } {
+  const cause = error instanceof Error && error.cause !== undefined ? String(error.cause) : null;
+  return { error: error instanceof Error ? `${error.name}: ${error.message}` : String(error), cause };
+}
