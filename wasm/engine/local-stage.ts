@@ -1,0 +1,269 @@
+import type { Manifest } from '../../models/pack/manifest.ts';
+import type { Arena } from './arena.ts';
+import { checkBatch, type Row, rowsOf } from './batch.ts';
+import { answerSlice, mergeHeadAnswers } from './head-answer.ts';
+import type { Kernel } from './kernel.ts';
+import { ropeTable } from './rope.ts';
+import { MAX_ROWS, type Scratch } from './scratch.ts';
+import type { Sessions } from './sessions.ts';
+import { applySnapshot, takeSnapshot } from './snapshot.ts';
+import type { HeadAnswer, HeadQuery, Stage, StageMemory, StageSpec, StepEntry, StepResult } from './stage.ts';
+import { StageError } from './stage.ts';
+import { ROW, structBytes, writeStruct } from './structs.ts';
+import type { Weights } from './weights.ts';
+import type { YieldNow } from './yield-now.ts';
+
+export interface StageParts {
+  manifest: Manifest;
+  spec: StageSpec;
+  arena: Arena;
+  kernel: Kernel;
+  sessions: Sessions;
+  weights: Weights;
+  scratch: Scratch;
+  yieldNow: YieldNow;
+}
+
+/**
+ * A stage that computes here, with the kernels. Made by `loadStage`. Calls are carried out one after the other in the order they were made, since all
+ * sessions share the scratch memory; a running step yields, so calls queue up rather than block.
+ */
+export class LocalStage implements Stage {
+  readonly spec: StageSpec;
+  readonly manifest: Manifest;
+  readonly #parts: StageParts;
+  readonly #fillRopeTable: (buffer: ArrayBuffer, positions: number[]) => void;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: StageParts) {
+    this.#parts = parts;
+    this.spec = parts.spec;
+    this.manifest = parts.manifest;
+    this.#fillRopeTable = ropeTable(parts.manifest.config, parts.scratch);
+  }
+
+  /** Longest sequence, in tokens. */
+  get contextLength(): number {
+    return this.#parts.sessions.layout.contextLength;
+  }
+
+  open(session: string): Promise<void> {
+    return this.#inTurn(() => void this.#parts.sessions.open(session));
+  }
+
+  close(session: string): Promise<void> {
+    return this.#inTurn(() => this.#parts.sessions.close(session));
+  }
+
+  step(batch: StepEntry[], signal?: AbortSignal): Promise<StepResult[]> {
+    return this.#inTurn(async () => {
+      const hidden = await this.#run(batch, signal);
+      return this.#finish(batch, async () => {
+        const asked = batch.flatMap(({ session, head }) => (head ? [{ hidden: this.#lastHidden(session), query: head }] : []));
+        const answers = await this.#answers(asked, signal);
+        return batch.map(({ head }, i) => ({ hidden: this.spec.head ? null : hidden[i]!, head: head ? answers.shift()! : null }));
+      });
+    });
+  }
+
+  head(session: string, query: HeadQuery): Promise<HeadAnswer> {
+    return this.#inTurn(async () => (await this.#answers([{ hidden: this.#lastHidden(session), query }]))[0]!);
+  }
+
+  /** All raw logits of the session's last position, those of padding rows included: [head.last - head.first]. Of this implementation only. */
+  logits(session: string): Promise<Float32Array> {
+    return this.#inTurn(async () => (await this.#rawLogits([this.#lastHidden(session)]))[0]!);
+  }
+
+  /** Raw logits of every position of a sequence, in a session of its own. Of this implementation only. */
+  forward(ids: number[]): Promise<Float32Array[]> {
+    return this.#inTurn(async () => {
+      this.#requireHead();
+      const session = ' forward';
+      this.#parts.sessions.open(session);
+      try {
+        const [hidden] = await this.#run([{ session, position: 0, ids }]);
+        const width = this.manifest.config.hiddenSize;
+        return await this.#rawLogits(ids.map((_, i) => hidden!.subarray(i * width, (i + 1) * width)));
+      } finally {
+        this.#parts.sessions.close(session);
+      }
+    });
+  }
+
+  snapshot(session: string): Promise<Uint8Array> {
+    return this.#inTurn(() => {
+      const { sessions, arena } = this.#parts;
+      return takeSnapshot(sessions.get(session), sessions, arena.memory, this.#identity());
+    });
+  }
+
+  restore(session: string, snapshot: Uint8Array): Promise<void> {
+    return this.#inTurn(() => {
+      const { sessions, arena } = this.#parts;
+      const opened = sessions.open(session);
+      try {
+        const hiddenBytes = this.spec.head ? this.manifest.config.hiddenSize * 4 : 0;
+        applySnapshot(snapshot, opened, sessions, arena.memory, { identity: this.#identity(), hiddenBytes });
+      } catch (error) {
+        sessions.close(session);
+        throw error;
+      }
+    });
+  }
+
+  async memory(): Promise<StageMemory> {
+    const { arena, weights, sessions } = this.#parts;
+    return { wasmBytes: arena.bytes, weightBytes: weights.bytes, sessionBytes: sessions.bytesInUse };
+  }
+
+  /** Runs `work` when all calls made before have ended. */
+  #inTurn<T>(work: () => T | Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  /** What snapshots must agree on: weights (by the checksums of the pack's files), layers and slices. */
+  #identity(): number {
+    const text = JSON.stringify([this.manifest.files.map((file) => file.checksum), this.spec, this.spec.head !== null]);
+    let hash = 0x811c9dc5;
+    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+    return hash >>> 0;
+  }
+
+  #requireHead(): { first: number; last: number } {
+    if (!this.spec.head) throw new StageError('bad_input', 'This stage has no head, so it cannot be asked about logits.');
+    return this.spec.head;
+  }
+
+  #lastHidden(session: string): Float32Array {
+    this.#requireHead();
+    const { hidden } = this.#parts.sessions.get(session);
+    if (!hidden) throw new StageError('bad_input', `Session ${session} has seen no token yet, so it has no logits.`);
+    return hidden;
+  }
+
+  /** Runs the layers over a batch. Returns each entry's hidden states [tokens, H]. */
+  async #run(batch: StepEntry[], signal?: AbortSignal): Promise<Float32Array[]> {
+    signal?.throwIfAborted();
+    const { sessions, arena } = this.#parts;
+    const admitted = checkBatch(batch, this.manifest.config, this.spec, sessions);
+    sessions.reserve(admitted.map(({ session, tokens }) => ({ session, tokens: session.position + tokens })));
+    const width = this.manifest.config.hiddenSize;
+    const outputs = admitted.map(({ tokens }) => new Float32Array(tokens * width));
+    return this.#finish(batch, async () => {
+      const rows = rowsOf(admitted);
+      for (let first = 0; first < rows.length; first += MAX_ROWS) {
+        const micro = rows.slice(first, first + MAX_ROWS);
+        await this.#runLayers(micro, signal);
+        const x = new Float32Array(arena.memory.buffer, this.#parts.scratch.x, micro.length * width);
+        for (const [i, row] of micro.entries()) outputs[row.entry]!.set(x.subarray(i * width, (i + 1) * width), row.token * width);
+      }
+      for (const [i, { session, tokens }] of admitted.entries()) {
+        session.position += tokens;
+        if (this.spec.head) session.hidden = outputs[i]!.slice(-width);
+      }
+      return outputs;
+    });
+  }
+
+  /** Runs the part of a step that changes sessions: whatever stops it leaves them unusable. */
+  async #finish<T>(batch: StepEntry[], work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      for (const { session } of batch) this.#parts.sessions.get(session).broken = true;
+      throw error;
+    }
+  }
+
+  /** All layers over one micro-batch, from and to `scratch.x`. */
+  async #runLayers(rows: Row[], signal?: AbortSignal): Promise<void> {
+    const { kernel, scratch, weights } = this.#parts;
+    this.#writeRows(rows);
+    for (const { address } of weights.layers) {
+      kernel.mixer(scratch.model, address, scratch.rows, rows.length);
+      // Half a layer of a full micro-batch already takes ten milliseconds in a large model.
+      if (rows.length > MAX_ROWS / 4) await this.#pause(signal);
+      kernel.mlp(scratch.model, address, rows.length);
+      await this.#pause(signal);
+    }
+  }
+
+  /** Inputs, row records and RoPE tables of a micro-batch. */
+  #writeRows(rows: Row[]): void {
+    const { kernel, arena, scratch, sessions, weights } = this.#parts;
+    const { buffer } = arena.memory;
+    const width = this.manifest.config.hiddenSize;
+    for (const [i, row] of rows.entries()) {
+      const { session, position } = row;
+      const record = { position, pages: session.slot, state: sessions.recurrentState(session) };
+      writeStruct(buffer, scratch.rows + i * structBytes(ROW), ROW, record);
+      const at = scratch.x + i * width * 4;
+      if (row.hidden) new Float32Array(buffer, at, width).set(row.hidden);
+      else if (!kernel.embedRow(weights.embed, row.id, at)) throw new Error(`The token table has no row ${row.id}.`);
+    }
+    this.#fillRopeTable(
+      buffer,
+      rows.map((row) => row.position),
+    );
+  }
+
+  async #pause(signal?: AbortSignal): Promise<void> {
+    await this.#parts.yieldNow();
+    signal?.throwIfAborted();
+  }
+
+  /** Calls `visit` for each slice of the head with the address of each row's logits of it. */
+  async #eachSlice(
+    hidden: Float32Array[],
+    visit: (row: number, at: number, first: number, count: number) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { kernel, arena, scratch, weights } = this.#parts;
+    const { first, last } = this.#requireHead();
+    for (const [i, row] of hidden.entries()) new Float32Array(arena.memory.buffer, scratch.x + i * row.byteLength, row.length).set(row);
+    kernel.finalNorm(scratch.model, weights.finalNorm, hidden.length);
+    for (let from = first; from < last; from += scratch.headRows) {
+      const count = Math.min(scratch.headRows, last - from);
+      kernel.productRows(weights.head, from, count, scratch.logits, scratch.headRows);
+      for (let row = 0; row < hidden.length; row++) visit(row, scratch.logits + row * scratch.headRows * 4, from, count);
+      await this.#pause(signal);
+    }
+  }
+
+  async #answers(asked: { hidden: Float32Array; query: HeadQuery }[], signal?: AbortSignal): Promise<HeadAnswer[]> {
+    const { kernel, arena, scratch } = this.#parts;
+    const answers: HeadAnswer[] = [];
+    for (let start = 0; start < asked.length; start += MAX_ROWS) {
+      const some = asked.slice(start, start + MAX_ROWS);
+      const slices: HeadAnswer[][] = some.map(() => []);
+      const { indices, values } = scratch;
+      const visit = (row: number, at: number, first: number, rows: number) => {
+        // Padding rows come last; they are no tokens.
+        const count = Math.min(rows, this.manifest.tokenCount - first);
+        if (count > 0)
+          slices[row]!.push(answerSlice({ kernel, memory: arena.memory, at, first, count, indices, values }, some[row]!.query));
+      };
+      await this.#eachSlice(
+        some.map(({ hidden }) => hidden),
+        visit,
+        signal,
+      );
+      answers.push(...slices.map((parts, i) => mergeHeadAnswers(parts, some[i]!.query.candidates)));
+    }
+    return answers;
+  }
+
+  async #rawLogits(hidden: Float32Array[]): Promise<Float32Array[]> {
+    const { first, last } = this.#requireHead();
+    const logits = hidden.map(() => new Float32Array(last - first));
+    for (let start = 0; start < hidden.length; start += MAX_ROWS) {
+      await this.#eachSlice(hidden.slice(start, start + MAX_ROWS), (row, at, from, count) => {
+        logits[start + row]!.set(new Float32Array(this.#parts.arena.memory.buffer, at, count), from - first);
+      });
+    }
+    return logits;
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * y = W x with q8_0 weights and int8 activations: both as int16, multiplied and added in pairs into int32 (relaxed SIMD's dot product wants one operand in
+ * 7 bits, and neither is). Sums of blocks are added in order as f32(sum) * (weight scale * activation scale).
+ */
+import { PAIRS_BLOCK } from './quantize';
+import { HALF_MASK, PAIRS_TILE, Q8_TILE, scalesHigh, scalesLow } from './tile';
+
+@inline function dotLow(a: v128, x: v128, v: v128): v128 {
+  return i32x4.add(a, i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_s(v), x));
+}
+
+@inline function dotHigh(a: v128, x: v128, v: v128): v128 {
+  return i32x4.add(a, i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_s(v), x));
+}
+
+@inline function addBlock(f: v128, a: v128, scale: v128): v128 {
+  return f32x4.add(f, f32x4.mul(f32x4.convert_i32x4_s(a), scale));
+}
+
+/** One token; x in PAIRS blocks. Four row groups at once. */
+export function gemvQ8(w: usize, x: usize, y: usize, groups: i32, blocks: i32): void {
+  const mask = i32x4.splat(HALF_MASK);
+  const xEnd = x + <usize>blocks * PAIRS_BLOCK, stride = <usize>blocks * Q8_TILE;
+  for (; groups >= 4; groups -= 4) {
+    let f0 = i32x4.splat(0), g0 = f0, f1 = f0, g1 = f0, f2 = f0, g2 = f0, f3 = f0, g3 = f0;
+    let w0 = w, w1 = w0 + stride, w2 = w1 + stride, w3 = w2 + stride;
+    for (let p = x; p != xEnd; p += PAIRS_BLOCK - 64) {
+      let a0 = i32x4.splat(0), b0 = a0, a1 = a0, b1 = a0, a2 = a0, b2 = a0, a3 = a0, b3 = a0;
+      let v: v128, xv: v128;
+      for (const end = p + 64; p != end; p += 16) {
+        xv = v128.load32_splat(p);
+        v = v128.load(w0); a0 = dotLow(a0, xv, v); b0 = dotHigh(b0, xv, v);
+        v = v128.load(w1); a1 = dotLow(a1, xv, v); b1 = dotHigh(b1, xv, v);
+        v = v128.load(w2); a2 = dotLow(a2, xv, v); b2 = dotHigh(b2, xv, v);
+        v = v128.load(w3); a3 = dotLow(a3, xv, v); b3 = dotHigh(b3, xv, v);
+        xv = v128.load32_splat(p, 4);
+        v = v128.load(w0, 16); a0 = dotLow(a0, xv, v); b0 = dotHigh(b0, xv, v);
+        v = v128.load(w1, 16); a1 = dotLow(a1, xv, v); b1 = dotHigh(b1, xv, v);
+        v = v128.load(w2, 16); a2 = dotLow(a2, xv, v); b2 = dotHigh(b2, xv, v);
+        v = v128.load(w3, 16); a3 = dotLow(a3, xv, v); b3 = dotHigh(b3, xv, v);
+        xv = v128.load32_splat(p, 8);
+        v = v128.load(w0, 32); a0 = dotLow(a0, xv, v); b0 = dotHigh(b0, xv, v);
+        v = v128.load(w1, 32); a1 = dotLow(a1, xv, v); b1 = dotHigh(b1, xv, v);
+        v = v128.load(w2, 32); a2 = dotLow(a2, xv, v); b2 = dotHigh(b2, xv, v);
+        v = v128.load(w3, 32); a3 = dotLow(a3, xv, v); b3 = dotHigh(b3, xv, v);
+        xv = v128.load32_splat(p, 12);
+        v = v128.load(w0, 48); a0 = dotLow(a0, xv, v); b0 = dotHigh(b0, xv, v);
+        v = v128.load(w1, 48); a1 = dotLow(a1, xv, v); b1 = dotHigh(b1, xv, v);
+        v = v128.load(w2, 48); a2 = dotLow(a2, xv, v); b2 = dotHigh(b2, xv, v);
+        v = v128.load(w3, 48); a3 = dotLow(a3, xv, v); b3 = dotHigh(b3, xv, v);
+        w0 += 64; w1 += 64; w2 += 64; w3 += 64;
+      }
+      xv = v128.load32_splat(p);
+      v = v128.load(w0); f0 = addBlock(f0, a0, f32x4.mul(scalesLow(v, mask), xv)); g0 = addBlock(g0, b0, f32x4.mul(scalesHigh(v, mask), xv));
+      v = v128.load(w1); f1 = addBlock(f1, a1, f32x4.mul(scalesLow(v, mask), xv)); g1 = addBlock(g1, b1, f32x4.mul(scalesHigh(v, mask), xv));
+      v = v128.load(w2); f2 = addBlock(f2, a2, f32x4.mul(scalesLow(v, mask), xv)); g2 = addBlock(g2, b2, f32x4.mul(scalesHigh(v, mask), xv));
+      v = v128.load(w3); f3 = addBlock(f3, a3, f32x4.mul(scalesLow(v, mask), xv)); g3 = addBlock(g3, b3, f32x4.mul(scalesHigh(v, mask), xv));
+      w0 += 16; w1 += 16; w2 += 16; w3 += 16;
+    }
+    v128.store(y, f0); v128.store(y, g0, 16); v128.store(y, f1, 32); v128.store(y, g1, 48);
+    v128.store(y, f2, 64); v128.store(y, g2, 80); v128.store(y, f3, 96); v128.store(y, g3, 112);
+    y += 128;
+    w = w3;
+  }
+  for (; groups > 0; groups--) {
+    let f = i32x4.splat(0), g = f;
+    for (let p = x; p != xEnd; p += PAIRS_BLOCK - 64) {
+      let a = i32x4.splat(0), b = a;
+      for (const end = p + 64; p != end; p += 4) {
+        const xv = v128.load32_splat(p), v = v128.load(w);
+        a = dotLow(a, xv, v); b = dotHigh(b, xv, v);
+        w += 16;
+      }
+      const xs = v128.load32_splat(p), s = v128.load(w);
+      f = addBlock(f, a, f32x4.mul(scalesLow(s, mask), xs)); g = addBlock(g, b, f32x4.mul(scalesHigh(s, mask), xs));
+      w += 16;
+    }
+    v128.store(y, f); v128.store(y, g, 16);
+    y += 32;
+  }
+}
+
+/** Unpacks one row group into the int16 tiles of product-pairs.ts, for activations in PAIRS blocks. */
+export function unpackQ8(w: usize, to: usize, end: usize): void {
+  const mask = i32x4.splat(HALF_MASK);
+  for (; to != end; to += PAIRS_TILE) {
+    for (let g: usize = 0; g < 16; g++) {
+      const v = v128.load(w + (g << 4));
+      v128.store(to + (g << 5), i16x8.extend_low_i8x16_s(v));
+      v128.store(to + (g << 5), i16x8.extend_high_i8x16_s(v), 16);
+    }
+    const s = v128.load(w, 256);
+    v128.store(to, scalesLow(s, mask), 512);
+    v128.store(to, scalesHigh(s, mask), 528);
+    w += Q8_TILE;
+  }
+}
