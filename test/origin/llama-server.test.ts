@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ChatChunk, postChat, readStream, sseData } from '../support/chat-client.ts';
 import { type DevServer, startDevServer } from '../support/dev-server.ts';
@@ -5,6 +8,7 @@ import { LLAMA_SERVER_MODEL, type LlamaServer, startLlamaServer } from '../suppo
 import { makeOriginModel } from '../support/origin-model.ts';
 
 /** The gateway under `npm run dev`, with llama.cpp's own server as its origin. */
+const folder = mkdtempSync(join(tmpdir(), 'nearside-origin-'));
 let llama: LlamaServer;
 let dev: DevServer;
 let model: string;
@@ -19,7 +23,7 @@ const ask = (content: string, rest: object = {}) => ({
 const longPrompt = 'hello world '.repeat(1500);
 
 beforeAll(async () => {
-  model = makeOriginModel();
+  model = makeOriginModel(folder);
   llama = await startLlamaServer(model, { slots: 2, context: 32_768 });
   dev = await startDevServer(['--var', `NEARSIDE_ORIGIN_URL:${llama.url}/v1`, '--var', `NEARSIDE_ORIGIN_MODEL:${LLAMA_SERVER_MODEL}`]);
 });
@@ -27,6 +31,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await dev?.stop();
   await llama?.kill();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 describe('answers', () => {

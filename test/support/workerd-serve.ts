@@ -1,0 +1,87 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort } from './dev-server.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface WorkerdServer {
+  url: string;
+  port: number;
+  process: ChildProcess;
+  stop(): Promise<void>;
+}
+
+/**
+ * Runs the gateway as `wrangler deploy` would bundle it under plain `workerd serve`, without an edge model and without wrangler's proxy in front: the way a
+ * self-hosted gateway runs.
+ * @param folder an empty folder for the bundle and workerd's configuration
+ * @throws with workerd's output when it exits or does not listen in time
+ */
+export async function serveGateway(folder: string, variables: Record<string, string>): Promise<WorkerdServer> {
+  execFileSync(
+    process.execPath,
+    [packageFile('wrangler', 'bin/wrangler.js'), 'deploy', '--dry-run', '--outdir', folder, '--config', 'wrangler.toml'],
+    {
+      cwd: ROOT,
+      stdio: 'pipe',
+      env: { ...process.env, CI: 'true' },
+    },
+  );
+  const port = await freePort();
+  const config = join(folder, 'gateway.capnp');
+  writeFileSync(config, workerdConfig(folder, port, variables));
+  const child = spawn(packageFile('workerd', 'bin/workerd'), ['serve', config], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (chunk) => (output += chunk));
+  child.stderr.on('data', (chunk) => (output += chunk));
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const url = `http://127.0.0.1:${port}`;
+  for (const start = Date.now(); ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    const listening = await fetch(`${url}/healthz`).then(
+      () => true,
+      () => false,
+    );
+    if (listening) break;
+    if (child.exitCode !== null || Date.now() - start > 20_000) {
+      child.kill('SIGKILL');
+      throw new Error(`workerd serve does not listen:\n${output}`);
+    }
+  }
+  const stop = async () => {
+    child.kill('SIGKILL');
+    await exited;
+  };
+  return { url, port, process: child, stop };
+}
+
+/** The compatibility settings are those of wrangler.toml; the variables become text bindings. */
+function workerdConfig(folder: string, port: number, variables: Record<string, string>): string {
+  const toml = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
+  const date = /^compatibility_date = "(.*)"$/m.exec(toml)![1];
+  const flags = /^compatibility_flags = \[(.*)\]$/m.exec(toml)![1];
+  const modules = readdirSync(folder).filter((name) => name.endsWith('.js'));
+  const bindings = Object.entries(variables).map(([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)})`);
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "gateway", worker = .gateway),
+    (name = "network", network = (allow = ["public", "private", "local"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "gateway")],
+);
+const gateway :Workerd.Worker = (
+  modules = [${modules.map((name) => `(name = "${name}", esModule = embed "${name}")`).join(', ')}],
+  compatibilityDate = "${date}",
+  compatibilityFlags = [${flags}],
+  bindings = [${bindings.join(', ')}],
+  globalOutbound = "network",
+);
+`;
+}
+
+function packageFile(name: string, file: string): string {
+  return join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), file);
+}
