@@ -36,7 +36,7 @@ function encode(engine: Engine, request: EdgeRequest): Prompt {
 }
 
 /**
- * The events of one answer, from `start` to `finish`. The session lives as long as the generator runs; leaving it early frees it.
+ * The events of one answer, from `start` to `finish`. Leaving the generator early frees the session; when `finish` comes it is free.
  * @param queueMs how long the request waited for its turn
  * @throws the signal's reason when aborted; what the engine throws
  */
@@ -53,6 +53,7 @@ export async function* answer(
   // A client may send the same request id twice.
   const session = crypto.randomUUID();
   await scheduler.open(session);
+  let last: EdgeEvent | null = null;
   try {
     const options = {
       sampling: resolveSampling(request.sampling, manifest.sampling, randomSeed()),
@@ -64,11 +65,13 @@ export async function* answer(
       splitter: prompt.thinking ? new ReasoningSplitter(true) : null,
     };
     for await (const event of generate(scheduler, tokenizer, session, prompt.ids, options, signal)) {
-      yield event.type === 'text' ? delta(event) : finish(event, request, promptTokens, engine);
+      if (event.type === 'text') yield delta(event);
+      else last = finish(event, request, promptTokens, engine);
     }
   } finally {
     await scheduler.close(session);
   }
+  if (last) yield last;
 }
 
 function delta({ content, reasoning, tokens, logprobs }: Extract<GenerateEvent, { type: 'text' }>): EdgeEvent {

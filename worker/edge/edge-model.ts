@@ -110,7 +110,11 @@ export class EdgeModel extends DurableObject<EdgeEnv> {
     try {
       const entered = now();
       await ticket.start(signal);
-      for await (const event of answer(engine, request, prompt, Math.round(now() - entered), signal)) await write(event);
+      for await (const event of answer(engine, request, prompt, Math.round(now() - entered), signal)) {
+        // Whoever sees the end of an answer may rely on the place being free.
+        if (event.type === 'finish') ticket.leave();
+        await write(event);
+      }
     } catch (error) {
       if (signal.aborted) return;
       // Anything but a clean refusal of the stage leaves its memory in doubt: the next request loads anew.

@@ -18,8 +18,10 @@ export class R2Storage implements PackStorage {
 
   async read(name: string, into: Uint8Array): Promise<void> {
     const object = await this.#get(name);
-    if (object.size !== into.length)
+    if (object.size !== into.length) {
+      await object.body.cancel();
       throw new Error(`${this.#key(name)} in R2 has ${object.size} bytes, the manifest says ${into.length}: upload the pack again.`);
+    }
     const reader = object.body.getReader({ mode: 'byob' });
     // The buffer goes back and forth to the reader, so it cannot be WASM memory itself.
     let buffer = new ArrayBuffer(READ_BYTES);

@@ -1,0 +1,245 @@
+import { env } from 'cloudflare:test';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createEdgeClient } from '../../worker/edge/client.ts';
+import type { EdgeAnswer, EdgeClient, EdgeEvent, EdgeRequest } from '../../worker/edge/protocol.ts';
+
+const PREFIX = 'packs/tiny';
+const never = new AbortController().signal;
+let replica = 0;
+
+/** Every test talks to an object of its own, which has loaded nothing yet. */
+const freshClient = (): EdgeClient => createEdgeClient(env.EDGE_MODEL, `tiny:test:${replica++}`);
+
+const request = (changes: Partial<EdgeRequest> = {}): EdgeRequest => ({
+  id: 'test',
+  messages: [{ role: 'user', content: 'Hello! How are you today?' }],
+  templateOptions: {},
+  sampling: { seed: 1 },
+  maxTokens: 12,
+  capTokens: null,
+  maxPromptTokens: null,
+  stop: [],
+  topLogprobs: null,
+  ...changes,
+});
+
+function accepted(answer: EdgeAnswer): AsyncIterable<EdgeEvent> {
+  if (!answer.accepted) throw new Error(`Refused: ${answer.refused}: ${answer.message}`);
+  return answer.events;
+}
+
+async function ask(client: EdgeClient, changes: Partial<EdgeRequest> = {}) {
+  const events: EdgeEvent[] = [];
+  for await (const event of accepted(await client.generate(request(changes), never))) events.push(event);
+  const deltas = events.filter((event) => event.type === 'delta');
+  return { events, deltas, text: deltas.map(({ content }) => content ?? '').join(''), last: events.at(-1)! };
+}
+
+/** Starts an answer without an end and reads its first text, so that the session is running. */
+async function startEndless(client: EdgeClient, signal: AbortSignal = never) {
+  const events = accepted(await client.generate(request({ maxTokens: 4000 }), signal))[Symbol.asyncIterator]();
+  for (let event = await events.next(); event.value?.type !== 'delta'; event = await events.next()) {
+    if (event.done) throw new Error('The answer ended before its first text.');
+  }
+  return events;
+}
+
+async function waitForStatus(client: EdgeClient, wanted: { running: number; queued: number }): Promise<void> {
+  for (;;) {
+    const { running, queued } = await client.status();
+    if (running === wanted.running && queued === wanted.queued) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+async function putPack(change: (name: string, bytes: Uint8Array) => Uint8Array | null = (_, bytes) => bytes): Promise<void> {
+  for (const [name, base64] of Object.entries(env.TEST_PACK)) {
+    const bytes = change(name, Uint8Array.fromBase64(base64));
+    if (bytes) await env.MODELS.put(`${PREFIX}/${name}`, bytes);
+    else await env.MODELS.delete(`${PREFIX}/${name}`);
+  }
+}
+
+beforeEach(() => putPack());
+
+describe('an answer', () => {
+  it('streams from start to finish, and the status tells of it', async () => {
+    const client = freshClient();
+    expect(await client.status()).toMatchObject({ model: 'tiny-fixture', fixture: true, state: 'cold', running: 0, memory: null });
+    const { events, text, last } = await ask(client);
+    expect(events[0]).toMatchObject({ type: 'start', model: 'tiny-fixture', cachedTokens: 0 });
+    expect(text.length).toBeGreaterThan(0);
+    expect(last).toMatchObject({ type: 'finish', reason: 'length', cap: false, completionTokens: 12, reasoningTokens: 0 });
+    if (last.type === 'finish' && events[0]?.type === 'start') expect(last.promptTokens).toBe(events[0].promptTokens);
+    const status = await client.status();
+    expect(status).toMatchObject({ state: 'ready', quantization: 'q8_0', running: 0, queued: 0, queueLimit: 1, contextLength: 4096 });
+    expect(status.memory!.weightBytes).toBeGreaterThan(0);
+    expect(status.memory!.sessionBytes).toBe(0);
+  });
+
+  it('is the same again with the same seed, also in the company of others', async () => {
+    const client = freshClient();
+    const first = await ask(client);
+    const [second, other] = await Promise.all([ask(client), ask(client, { sampling: { seed: 2 } })]);
+    expect(second.text).toBe(first.text);
+    expect(other.text).not.toBe(first.text);
+  });
+
+  it('without a limit of its own ends at the cap, and says so', async () => {
+    const { last } = await ask(freshClient(), { maxTokens: null, capTokens: 5 });
+    expect(last).toMatchObject({ reason: 'length', cap: true, completionTokens: 5 });
+  });
+
+  it('ends before a stop string', async () => {
+    const client = freshClient();
+    const { text } = await ask(client);
+    const stop = text.slice(3, 6);
+    const stopped = await ask(client, { stop: [stop] });
+    expect(stopped.text).toBe(text.slice(0, text.indexOf(stop)));
+    expect(stopped.last).toMatchObject({ reason: 'stop' });
+  });
+
+  it('carries logprobs when asked, most probable first', async () => {
+    const { deltas, text } = await ask(freshClient(), { topLogprobs: 3 });
+    const entries = deltas.flatMap(({ logprobs }) => logprobs ?? []);
+    expect(entries).toHaveLength(12);
+    expect(entries.map(({ token }) => token).join('')).toBe(text);
+    for (const { logprob, top_logprobs: top } of entries) {
+      expect(top).toHaveLength(3);
+      expect(top[0]!.logprob).toBeGreaterThanOrEqual(top[1]!.logprob);
+      expect(logprob).toBeLessThanOrEqual(top[0]!.logprob);
+    }
+  });
+
+  it('to a prompt of several chunks comes too', async () => {
+    const { events, last } = await ask(freshClient(), { messages: [{ role: 'user', content: 'a word and a word '.repeat(40) }] });
+    expect(events[0]).toMatchObject({ type: 'start' });
+    if (last.type !== 'finish') throw new Error('no finish');
+    expect(last.promptTokens).toBeGreaterThan(100);
+    expect(last.completionTokens).toBe(12);
+    expect(last.rates.prefill).toBeGreaterThan(0);
+  });
+});
+
+describe('the queue', () => {
+  it('runs two, lets one wait, and refuses the fourth', async () => {
+    const client = freshClient();
+    const leaving = new AbortController();
+    const running = [await startEndless(client, leaving.signal), await startEndless(client)];
+    const waiting = ask(client);
+    await waitForStatus(client, { running: 2, queued: 1 });
+    expect(await client.generate(request(), never)).toMatchObject({ accepted: false, refused: 'queue_full', retryAfter: 2 });
+    leaving.abort();
+    expect((await waiting).last).toMatchObject({ type: 'finish' });
+    await running[1]!.return?.();
+    await waitForStatus(client, { running: 0, queued: 0 });
+  });
+});
+
+describe('a client that leaves', () => {
+  it('by its signal ends the session', async () => {
+    const client = freshClient();
+    const leaving = new AbortController();
+    const events = await startEndless(client, leaving.signal);
+    await waitForStatus(client, { running: 1, queued: 0 });
+    leaving.abort(new Error('enough'));
+    await expect(
+      (async () => {
+        while (!(await events.next()).done);
+      })(),
+    ).rejects.toThrow('enough');
+    await waitForStatus(client, { running: 0, queued: 0 });
+    expect((await client.status()).memory!.sessionBytes).toBe(0);
+  });
+
+  it('by no longer reading the stream ends the session', async () => {
+    const client = freshClient();
+    const events = await startEndless(client);
+    await events.return?.();
+    await waitForStatus(client, { running: 0, queued: 0 });
+  });
+
+  it('while it waits gives its place to others', async () => {
+    const client = freshClient();
+    const running = [await startEndless(client), await startEndless(client)];
+    const leaving = new AbortController();
+    const waiting = await client.generate(request(), leaving.signal);
+    await waitForStatus(client, { running: 2, queued: 1 });
+    leaving.abort();
+    await waitForStatus(client, { running: 2, queued: 0 });
+    expect(waiting.accepted).toBe(true);
+    for (const events of running) await events.return?.();
+  });
+
+  it('before it asked gets no answer', async () => {
+    await expect(freshClient().generate(request(), AbortSignal.abort(new Error('too late')))).rejects.toThrow('too late');
+  });
+});
+
+describe('refusals', () => {
+  it('a prompt over the limit, with its length', async () => {
+    const answer = await freshClient().generate(request({ maxPromptTokens: 8 }), never);
+    expect(answer).toMatchObject({ accepted: false, refused: 'prompt_too_long', retryAfter: null });
+    if (!answer.accepted) expect(answer.promptTokens).toBeGreaterThan(8);
+  });
+
+  it('a prompt that leaves no room in the context', async () => {
+    const answer = await freshClient().generate(
+      request({ messages: [{ role: 'user', content: '1 2 3 4 5 6 7 8 9 '.repeat(500) }] }),
+      never,
+    );
+    expect(answer).toMatchObject({ accepted: false, refused: 'prompt_too_long' });
+  });
+
+  it('a request of another version', async () => {
+    const answer = await freshClient().generate(request({ maxTokens: 0 }), never);
+    expect(answer).toMatchObject({ accepted: false, refused: 'bad_request' });
+  });
+
+  it('leave no place taken', async () => {
+    const client = freshClient();
+    for (let i = 0; i < 5; i++) await client.generate(request({ maxPromptTokens: 1 }), never);
+    expect(await client.status()).toMatchObject({ running: 0, queued: 0 });
+    expect((await ask(client)).last.type).toBe('finish');
+  });
+});
+
+describe('a pack that cannot be loaded', () => {
+  afterEach(() => putPack());
+
+  it('because it is missing is reported with what to do', async () => {
+    await putPack(() => null);
+    const client = freshClient();
+    const answer = await client.generate(request(), never);
+    expect(answer).toMatchObject({ accepted: false, refused: 'model_unavailable' });
+    if (!answer.accepted) {
+      expect(answer.message).toContain('manifest.json is not in the R2 bucket');
+      expect(answer.retryAfter).toBeGreaterThan(0);
+    }
+    expect(await client.status()).toMatchObject({ state: 'failed', model: '' });
+  });
+
+  it('because a weight file is damaged is reported with its name', async () => {
+    await putPack((name, bytes) => (name === 'layer-02.bin' ? bytes.with(100, bytes[100]! ^ 1) : bytes));
+    const client = freshClient();
+    const answer = await client.generate(request(), never);
+    expect(answer).toMatchObject({ accepted: false, refused: 'model_unavailable' });
+    if (!answer.accepted) expect(answer.message).toContain('layer-02.bin');
+    const status = await client.status();
+    expect(status).toMatchObject({ state: 'failed', model: 'tiny-fixture' });
+    expect(status.error).toContain('layer-02.bin');
+  });
+
+  it('because the tokenizer is damaged is reported with its name', async () => {
+    await putPack((name, bytes) => (name === 'tokenizer.bin' ? bytes.with(9, bytes[9]! ^ 1) : bytes));
+    const answer = await freshClient().generate(request(), never);
+    expect(answer).toMatchObject({ accepted: false, refused: 'model_unavailable' });
+    if (!answer.accepted) expect(answer.message).toContain('tokenizer.bin');
+  });
+});
+
+it('the Worker itself answers nothing', async () => {
+  const { default: worker } = await import('../../worker/edge/index.ts');
+  expect(worker.fetch().status).toBe(404);
+  expect((await env.EDGE_MODEL.getByName('x').fetch('https://edge.invalid/other')).status).toBe(404);
+});
