@@ -24,7 +24,10 @@ export interface EncodedPrompt {
   thinking: boolean;
 }
 
-/** A model's own Jinja chat template. Stateless to its callers. */
+/**
+ * A model's own Jinja chat template. Stateless to its callers.
+ * One known difference from Python's Jinja: a boolean or null written out by itself, as an argument of a tool call can be, is `true` or `null`, not `True` or `None`.
+ */
 export class ChatTemplate {
   readonly #template: Template;
   readonly #tokenizer: Tokenizer;

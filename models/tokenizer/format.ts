@@ -7,7 +7,7 @@ import type { PreTokenizer } from './pre-tokenizer.ts';
  *   bytes 0-3   "NSTK"
  *   u32         version, 1
  *   u32         length of the header, in bytes
- *   header      JSON, see TokenizerHeader
+ *   header      JSON, see TokenizerHeader; padded with spaces so that merges start at a multiple of 4
  *   lengths     length of each token in bytes, LEB128, one per id
  *   text        the tokens' bytes, in id order
  *   merges      u32 left id of every merge, then u32 right id of every merge, then u32 result of every merge (absent when a merge's rank is its result's id)
@@ -67,7 +67,10 @@ export function writeTokenizer(parts: TokenizerParts): Uint8Array {
     lengthsBytes: lengths.length,
     textBytes: parts.text.length,
   };
-  const headerBytes = new TextEncoder().encode(JSON.stringify(header));
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const unaligned = (PREFIX_BYTES + json.length + lengths.length + parts.text.length) % 4;
+  const headerBytes = new Uint8Array(json.length + ((4 - unaligned) % 4)).fill(0x20);
+  headerBytes.set(json);
   const sections = [headerBytes, lengths, parts.text];
   if (merges)
     sections.push(...[merges.left, merges.right, merges.results].map((ids) => new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)));
@@ -85,7 +88,7 @@ export function writeTokenizer(parts: TokenizerParts): Uint8Array {
   return file;
 }
 
-/** Parts of a `tokenizer.bin`; `text` is a view of `file`. Throws a ModelError when the file is not one or is cut short. */
+/** Parts of a `tokenizer.bin`; `text` and `merges` are views of `file`. Throws a ModelError when the file is not one or is cut short. */
 export function readTokenizer(file: Uint8Array): {
   header: TokenizerHeader;
   offsets: Uint32Array;
@@ -108,14 +111,16 @@ export function readTokenizer(file: Uint8Array): {
 
   const offsets = decodeLengths(file.subarray(headerEnd, textStart), header.tokenCount);
   if (offsets[header.tokenCount] !== header.textBytes) throw truncated();
-  const merges = header.mergeCount === null ? null : readMerges(file.slice(mergesStart), header.mergeCount);
+  const merges = header.mergeCount === null ? null : readMerges(file.subarray(mergesStart), header.mergeCount);
   return { header, offsets, text: file.subarray(textStart, mergesStart), merges };
 }
 
 const truncated = (): ModelError => new ModelError('The tokenizer file is cut short or damaged; pack the model again.');
 
 function readMerges(bytes: Uint8Array, count: number): MergeTable {
-  const section = (index: number) => new Uint32Array(bytes.buffer, index * 4 * count, count);
+  // Views where the file's own place in memory allows it: the listed merges of a large vocabulary are 3 MB.
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const section = (index: number) => new Uint32Array(aligned.buffer, aligned.byteOffset + index * 4 * count, count);
   return { left: section(0), right: section(1), results: section(2) };
 }
 
