@@ -35,7 +35,8 @@ export function quantizeQ4(values: Float32Array): Uint8Array {
     let largest = 0;
     for (let i = 0; i < BLOCK; i++) {
       const value = values[from + i]!;
-      if (Math.abs(value) > Math.abs(largest)) largest = value;
+      if (Math.abs(value) > Math.abs(largest) || Number.isNaN(value)) largest = value;
+      if (Number.isNaN(value)) break;
     }
     const scale = fround(largest / -8);
     const inverse = scale ? fround(1 / scale) : 0;

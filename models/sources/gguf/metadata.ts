@@ -55,7 +55,7 @@ export function readGgufConfig(store: GgufStore): ModelConfig {
     vocabSize: table.shape[0]!,
     hiddenSize,
     intermediateSize: metadata.number('feed_forward_length'),
-    layerTypes: layerTypes(metadata, architecture, layers),
+    layerTypes: layerTypes(metadata, architecture, layers, store),
     numHeads,
     numKvHeads: kvHeads(metadata, numHeads),
     headDim,
@@ -94,16 +94,14 @@ function kvHeads(metadata: Metadata, fallback: number): number {
   return Number([...counts][0]);
 }
 
-function layerTypes(metadata: Metadata, architecture: ModelConfig['architecture'], layers: number): LayerType[] {
-  const all = Array.from({ length: layers }, (_, i) => i);
-  if (architecture === 'llama') return all.map(() => 'full_attention');
-  const recurrent = metadata.get('attention.recurrent_layers') ?? metadata.get('recurrent_layers');
-  if (Array.isArray(recurrent)) return all.map((i) => (recurrent[i] ? 'linear_attention' : 'full_attention'));
+/** By the interval where the file gives one; files with another pattern show it by which tensors a block has. */
+function layerTypes(metadata: Metadata, architecture: ModelConfig['architecture'], layers: number, store: GgufStore): LayerType[] {
   const interval = metadata.optional('full_attention_interval');
-  if (interval) return all.map((i) => hybridLayerType(i, interval));
-  const heads = metadata.get('attention.head_count_kv');
-  if (Array.isArray(heads)) return all.map((i) => (heads[i] === 0 ? 'linear_attention' : 'full_attention'));
-  return all.map((i) => hybridLayerType(i, 4));
+  return Array.from({ length: layers }, (_, i) => {
+    if (architecture === 'llama') return 'full_attention';
+    if (interval) return hybridLayerType(i, interval);
+    return store.tensors.has(`blk.${i}.attn_q.weight`) ? 'full_attention' : 'linear_attention';
+  });
 }
 
 function linearConfig(metadata: Metadata): ModelConfig['linear'] {

@@ -1,0 +1,182 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { dequantizeTensor } from '../../../models/pack/dequantize.ts';
+import { FolderStorage } from '../../../models/pack/folder-storage.ts';
+import { MAX_FILE_BYTES, type WeightType } from '../../../models/pack/manifest.ts';
+import { packModel } from '../../../models/pack/pack-model.ts';
+import { openPack, type Pack } from '../../../models/pack/reader.ts';
+import { verifyPack } from '../../../models/pack/verify.ts';
+import { openSource } from '../../../models/sources/index.ts';
+import type { Source } from '../../../models/sources/source.ts';
+import { tensorGroups } from '../../../models/tensors.ts';
+import { checkpoint } from '../../support/checkpoints.ts';
+import { convertToGguf } from '../../support/convert-to-gguf.ts';
+import { GOLDEN_MODEL, readGolden } from '../../support/golden.ts';
+import { makeGguf } from '../../support/make-gguf.ts';
+import { packReference } from '../../support/pack-reference.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const folder = temporaryFolder();
+let count = 0;
+
+async function packed(path: string, quantization: WeightType): Promise<Pack> {
+  const out = join(folder, `pack-${count++}`);
+  await packModel(path, out, { quantization });
+  const pack = await openPack(new FolderStorage(out));
+  expect(await verifyPack(pack)).toEqual([]);
+  return pack;
+}
+
+const floatsOf = async (source: Source, name: string, rows: number) => {
+  const data = await source.read(name, 0, rows);
+  if (data.type !== 'f32') throw new Error('floats were asked for');
+  return data.values;
+};
+
+/** Largest error of a value in units of the largest value of its block of 32: half a step of q8_0, a whole step of q4_0 (its range is lopsided). */
+const BOUNDS = { q8_0: 0.5 / 127 + 2 ** -11, q4_0: 1 / 8 + 2 ** -11 };
+
+describe.each([
+  { title: 'golden model', path: GOLDEN_MODEL },
+  { title: 'sharded, untied, nv = 2 nk', path: checkpoint('qwen3_5-untied') },
+  { title: 'llama', path: checkpoint('llama-tied') },
+])('a pack of the $title', ({ path }) => {
+  test.each(['f32', 'q8_0', 'q4_0'] as const)('in %s has the weights of its source', async (quantization) => {
+    const pack = await packed(path, quantization);
+    const source = await openSource(path);
+    for (const { name, shape, storage } of tensorGroups(source.config).flatMap((group) => group.tensors)) {
+      const expected = await floatsOf(source, name, shape.length === 1 ? 1 : shape[0]);
+      const values = await dequantizeTensor(pack, name);
+      if (quantization === 'f32' || storage !== 'matrix') expect(values, name).toEqual(expected);
+      else expect(worstBlockError(values, expected), name).toBeLessThanOrEqual(BOUNDS[quantization]);
+    }
+    await source.close();
+  });
+});
+
+function worstBlockError(values: Float32Array, expected: Float32Array): number {
+  let worst = 0;
+  for (let block = 0; block < expected.length; block += 32) {
+    const [ours, theirs] = [values.subarray(block, block + 32), expected.subarray(block, block + 32)];
+    const largest = theirs.reduce((max, value) => Math.max(max, Math.abs(value)), 1e-30);
+    worst = theirs.reduce((max, value, i) => Math.max(max, Math.abs(value - ours[i]!) / largest), worst);
+  }
+  return worst;
+}
+
+describe('what the packed weights compute', () => {
+  test("the golden model's logits", async () => {
+    const reference = await packReference(await packed(GOLDEN_MODEL, 'f32'));
+    const { ids, logits } = readGolden().prompts[1]!;
+    const state = reference.newState();
+    for (const [i, id] of ids.entries()) {
+      const ours = reference.step(state, id);
+      for (const [token, expected] of logits[i]!.entries()) expect(Math.abs(ours[token]! - expected)).toBeLessThan(1e-5);
+    }
+  });
+
+  test.each(['qwen3_5-tied', 'qwen3_5-untied'] as const)('the logits that transformers computes for %s', async (name) => {
+    const reference = await packReference(await packed(checkpoint(name), 'f32'));
+    const { prompts } = (await import(`${checkpoint(name)}/logits.json`, { with: { type: 'json' } })).default as {
+      prompts: { ids: number[]; positions: number[]; logits: string }[];
+    };
+    const { ids, positions, logits } = prompts[1]!;
+    const expected = new Float32Array(Uint8Array.from(Buffer.from(logits, 'base64')).buffer);
+    const state = reference.newState();
+    const rows = ids.map((id) => reference.step(state, id));
+    for (const [i, position] of positions.entries()) {
+      const row = rows[position]!;
+      for (let token = 0; token < row.length; token++) expect(Math.abs(row[token]! - expected[i * row.length + token]!)).toBeLessThan(1e-3);
+    }
+  });
+});
+
+describe('a quantized GGUF is repacked without being quantized again', () => {
+  let original: Pack;
+  beforeAll(async () => {
+    original = await packed(checkpoint('qwen3_5-untied'), 'q4_0');
+  });
+
+  test.each(['q4_0', 'q8_0'] as const)('%s', async (type) => {
+    const source = await openSource(checkpoint('qwen3_5-untied'));
+    const file = join(folder, `${type}.gguf`);
+    await convertToGguf(source, file, type);
+    await source.close();
+    const gguf = await openSource(file);
+    const repacked = await packed(file, type);
+    for (const { name, shape, storage } of tensorGroups(gguf.config).flatMap((group) => group.tensors)) {
+      if (storage !== 'matrix') continue;
+      const values = await dequantizeTensor(repacked, name);
+      expect(values, name).toEqual(await floatsOf(gguf, name, shape[0]));
+      // Value heads were moved before they were quantized, and moved back after: the blocks are those of the original.
+      if (type === 'q4_0') expect(values, name).toEqual(await dequantizeTensor(original, name));
+    }
+    await gguf.close();
+  });
+});
+
+describe('a pack', () => {
+  test('says what its source says: name, random weights, end tokens, tokenizer and template', async () => {
+    const file = join(folder, 'random-tiny.Q8_0.gguf');
+    makeGguf(file, 'tiny', 'q8_0');
+    const { manifest } = await packed(file, 'q8_0');
+    expect(manifest).toMatchObject({ name: 'random-tiny', source: 'random-tiny.Q8_0.gguf', fixture: true, quantization: 'q8_0' });
+    expect(manifest.tokenizer?.bytes).toBeGreaterThan(0);
+    expect(manifest.tokenCount).toBeLessThan(manifest.config.vocabSize);
+    expect(manifest.eosIds.length).toBe(2);
+    expect(manifest.chatTemplate).toContain('<|im_start|>');
+    expect(manifest.thinkingDefault).toBeNull();
+  });
+
+  test('without a tokenizer warns, and counts every row as a token', async () => {
+    const { manifest, warnings } = await packModel(GOLDEN_MODEL, join(folder, 'no-tokenizer'), { quantization: 'q8_0' });
+    expect(warnings).toEqual(['The source has no tokenizer, so the pack takes and gives token ids only.']);
+    expect(manifest).toMatchObject({ name: 'tiny-tied', tokenizer: null, tokenCount: 512, eosIds: [500], fixture: false });
+  });
+
+  test('keeps layers, token table and final norm in files of their own, none larger than an asset may be', async () => {
+    const { manifest } = await packed(GOLDEN_MODEL, 'q4_0');
+    expect(manifest.files.map((file) => file.name)).toEqual([
+      'embed-000.bin',
+      ...[0, 1, 2, 3, 4, 5, 6, 7].map((layer) => `layer-0${layer}.bin`),
+      'final.bin',
+    ]);
+    expect(Math.max(...manifest.files.map((file) => file.bytes))).toBeLessThanOrEqual(MAX_FILE_BYTES);
+  });
+
+  test('reports progress up to the last byte', async () => {
+    const seen: [number, number][] = [];
+    await packModel(GOLDEN_MODEL, join(folder, 'progress'), { onProgress: (done, total) => seen.push([done, total]) });
+    expect(seen.map(([done]) => done)).toEqual(seen.map(([done]) => done).toSorted((a, b) => a - b));
+    expect(seen.at(-1)![0]).toBe(seen.at(-1)![1]);
+  });
+
+  test('does not replace what is there', async () => {
+    await expect(packModel(GOLDEN_MODEL, folder)).rejects.toThrow(/exists already; remove it or choose another folder/);
+  });
+
+  test('that is interrupted leaves nothing behind', async () => {
+    const controller = new AbortController();
+    const out = join(folder, 'interrupted');
+    const packing = packModel(GOLDEN_MODEL, out, {
+      signal: controller.signal,
+      onProgress: (done, total) => done > total / 2 && controller.abort(new Error('stop')),
+    });
+    await expect(packing).rejects.toThrow('stop');
+    expect(existsSync(out)).toBe(false);
+    expect(readdirSync(folder).filter((name) => name.includes('partial'))).toEqual([]);
+  });
+
+  test('of columns that are no multiple of 32 must be f32', async () => {
+    const path = checkpoint('llama-tied');
+    const source = await openSource(path);
+    const odd = { ...source.config, intermediateSize: 160 + 16 };
+    await source.close();
+    const { planLayout } = await import('../../../models/pack/layout.ts');
+    expect(() => planLayout(odd, 'q4_0')).toThrow(
+      /down_proj has 176 columns, which is no multiple of 32, so it cannot be packed as q4_0; use --quant f32\./,
+    );
+    expect(planLayout(odd, 'f32').files.length).toBeGreaterThan(0);
+  });
+});
