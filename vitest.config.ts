@@ -16,6 +16,8 @@ const scriptedEngine = {
  */
 export default defineConfig({
   test: {
+    // Log lines of the Workers are of interest where a test fails.
+    silent: 'passed-only',
     projects: [
       {
         test: {

@@ -16,7 +16,9 @@ export function chatRoutes(app: Hono<AppEnv>, gateway: Gateway, options: AppOpti
     const answer = await gateway.chat(request, { id: c.get('requestId'), signal });
     setRouteHeaders(c, answer);
     if (!request.stream) return c.body(await wholeAnswer(answer, request), 200, { 'content-type': 'application/json' });
-    const events = answerEvents(answer, request, options.onError);
+    const events = answerEvents(answer, request, (error) => {
+      if (!signal.aborted) options.onError(error, c.get('requestId'));
+    });
     const stream = sseStream(events, { keepAliveMs: options.keepAliveMs, onCancel: (reason) => hangUp.abort(reason) });
     return c.body(stream, 200, sseHeaders);
   });
@@ -39,7 +41,7 @@ async function wholeAnswer(answer: ChatAnswer, request: ChatRequest): Promise<st
 async function* answerEvents(
   answer: ChatAnswer,
   request: ChatRequest,
-  onError: AppOptions['onError'],
+  onError: (error: unknown) => void,
 ): AsyncGenerator<string | Uint8Array> {
   try {
     if (answer.body.type === 'json') throw new Error('a whole answer to a request for a stream');

@@ -10,8 +10,8 @@ export interface AppOptions {
   maxBodyBytes: number;
   /** Pause after which a comment is written into a silent stream. */
   keepAliveMs: number;
-  /** Told of every error a client gets to see as a server error, for the log. */
-  onError: (error: unknown) => void;
+  /** Told, for the log, of errors nobody foresaw and of streams that ended with an error. */
+  onError: (error: unknown, requestId: string) => void;
 }
 
 export interface AppEnv {
@@ -40,9 +40,8 @@ export function createApp(gateway: Gateway, options: AppOptions): Hono<AppEnv> {
     errorResponse(c, new ApiError(404, 'not_found', `There is no ${c.req.path} here; the API starts at /v1/chat/completions.`)),
   );
   app.onError((error, c) => {
-    const apiError = toApiError(error);
-    if (apiError.status >= 500) options.onError(error);
-    return errorResponse(c, apiError);
+    if (!(error instanceof ApiError) && !c.req.raw.signal.aborted) options.onError(error, c.get('requestId'));
+    return errorResponse(c, toApiError(error));
   });
   return app;
 }

@@ -28,7 +28,7 @@ export default {
 };
 
 function buildApp(env: Env): App {
-  const onError = (error: unknown) => log('request_failed', errorFields(error));
+  const onError = (error: unknown, id: string) => log('request_failed', { id, ...errorFields(error) });
   try {
     const config = parseConfig(env);
     return createApp(new NearsideGateway(config, edgeDirectory(env, config)), { ...config.http, onError });

@@ -47,7 +47,9 @@ export class EdgeModel extends DurableObject {
       },
       { highWaterMark: 0 },
     );
-    request.signal.addEventListener('abort', () => aborted.push(body.id));
+    request.signal.addEventListener('abort', () => {
+      aborted.push(body.id);
+    });
     return new Response(stream);
   }
 }

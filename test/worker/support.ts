@@ -41,12 +41,7 @@ export interface Post {
 }
 
 /** Posts a chat request; `body` without messages says `text`. */
-export function chat(
-  variables: Environment,
-  text: string,
-  body: Record<string, unknown> = {},
-  { headers, signal }: Post = {},
-): Promise<Response> {
+export function chat(variables: Environment, text: string, body: object = {}, { headers, signal }: Post = {}): Promise<Response> {
   return send(variables, '/v1/chat/completions', {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { ApiError } from '../../../routes/errors.ts';
+import { errorOfResponse, OriginFailure, retryAfterSeconds } from '../../../worker/origin/failure.ts';
+
+describe('errorOfResponse', () => {
+  it.each<[string, string, object]>([
+    ["OpenAI's", '{"error":{"message":"m","type":"t","param":"p","code":"c"}}', { message: 'm', type: 't', param: 'p', code: 'c' }],
+    ['a numeric code', '{"error":{"message":"m","code":400}}', { message: 'm', code: 'invalid_request', type: 'invalid_request_error' }],
+    ['a bare string', '{"error":"m"}', { message: 'm' }],
+    ['a flat object', '{"object":"error","message":"m"}', { message: 'm' }],
+    ['a detail', '{"detail":"m"}', { message: 'm' }],
+    ['plain text', 'm', { message: 'm' }],
+    ['a page', '<html>m</html>', { message: 'The origin refused the request (HTTP 400).' }],
+    ['nothing', '', { message: 'The origin refused the request (HTTP 400).' }],
+    ['null', 'null', { message: 'The origin refused the request (HTTP 400).' }],
+  ])('reads %s', async (_, body, expected) => {
+    expect((await errorOfResponse(new Response(body, { status: 400 }))).body().error).toMatchObject(expected);
+  });
+
+  it("tells the client's faults from the origin's", async () => {
+    for (const status of [400, 409, 413, 415, 422]) {
+      const error = await errorOfResponse(new Response('', { status }));
+      expect(error).toBeInstanceOf(ApiError);
+      expect(error).not.toBeInstanceOf(OriginFailure);
+      expect(error.status).toBe(status);
+    }
+    for (const status of [301, 401, 403, 404, 408, 429, 500, 502, 503, 504, 529]) {
+      expect(await errorOfResponse(new Response('', { status }))).toBeInstanceOf(OriginFailure);
+    }
+  });
+});
+
+describe('retryAfterSeconds', () => {
+  it('reads seconds and dates', () => {
+    const now = Date.parse('2026-11-20T10:00:00Z');
+    expect(retryAfterSeconds('17', now)).toBe(17);
+    expect(retryAfterSeconds('Fri, 20 Nov 2026 10:00:30 GMT', now)).toBe(30);
+    expect(retryAfterSeconds('Fri, 20 Nov 2026 09:00:00 GMT', now)).toBe(0);
+    expect(retryAfterSeconds('soon', now)).toBe(null);
+    expect(retryAfterSeconds(null, now)).toBe(null);
+  });
+});
