@@ -14,3 +14,5 @@ export class Qwen35Reference {
 export function hfToTiledIndex(keyHeads: number, valueHeads: number, width: number): number[];
 export function randomTensors(config: Record<string, unknown>, seed?: number): Map<string, { shape: number[]; data: Float32Array }>;
 export const tinyConfig: Record<string, unknown>;
+export function rng(seed: number): { u: () => number; n: () => number };
+export function rng(seed: number): { u(): number; n(): number };
