@@ -1,6 +1,6 @@
 import { ApiError } from '../../routes/errors.ts';
 import type { ChatEvent } from '../../routes/gateway.ts';
-import type { ChatBody, ChatRequest } from '../../routes/schema/chat.ts';
+import type { ChatParameters, ChatRequest } from '../../routes/schema/chat.ts';
 import type { ChatMessage } from '../../routes/schema/message.ts';
 import { thinkingSwitch } from '../features.ts';
 import type { Features, Limits, Refusal } from '../routing/types.ts';
@@ -106,12 +106,12 @@ function edgeMessage(message: ChatMessage): EdgeMessage {
   };
 }
 
-function templateOptions(body: ChatBody): Record<string, unknown> {
+function templateOptions(body: ChatParameters): Record<string, unknown> {
   const thinking = thinkingSwitch(body);
   return { ...body.chat_template_kwargs, ...(thinking === null ? {} : { enable_thinking: thinking }) };
 }
 
-function sampling(body: ChatBody): EdgeSampling {
+function sampling(body: ChatParameters): EdgeSampling {
   return {
     temperature: body.temperature ?? undefined,
     topP: body.top_p ?? undefined,

@@ -1,3 +1,4 @@
+import { within } from '../../routes/within.ts';
 import type { EdgeState } from '../routing/types.ts';
 import type { EdgeClient, EdgeStatus } from './protocol.ts';
 
@@ -31,14 +32,9 @@ export class EdgeDirectory {
 
   /** The engine's status. Throws when it cannot be reached in time. */
   async status(): Promise<EdgeStatus> {
-    const { promise: expired, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(new Error('The engine did not say its status in time.')), statusTimeoutMs);
-    try {
-      const status = await Promise.race([this.client.status(), expired]);
-      if (status.model) this.#known = { model: status.model, quantization: status.quantization };
-      return status;
-    } finally {
-      clearTimeout(timer);
-    }
+    const status = await within(this.client.status(), statusTimeoutMs);
+    if (!status) throw new Error(`The engine did not say its status within ${statusTimeoutMs} ms.`);
+    if (status.model) this.#known = { model: status.model, quantization: status.quantization };
+    return status;
   }
 }

@@ -10,6 +10,7 @@ import relaxed from '../../wasm/kernel/build/relaxed.wasm';
 import simd from '../../wasm/kernel/build/simd.wasm';
 import { AssetsStorage } from './assets-storage.ts';
 import type { EdgeConfig, EdgeEnv } from './config.ts';
+import { createEventLoop } from './event-loop.ts';
 import { R2Storage } from './r2-storage.ts';
 import { StepScheduler } from './scheduler.ts';
 
@@ -34,9 +35,6 @@ export function openStorage(env: EdgeEnv, { pack }: EdgeConfig): PackStorage {
   return new R2Storage(env.MODELS, pack.prefix);
 }
 
-/** Between turns: a timer, because a deployed Worker's clock moves on with one, and rates are measured there. Within a turn the engine has a cheaper way. */
-const yieldToTimer = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
-
 /**
  * Loads everything a chat needs of a pack. Throws an Error that says what is wrong with it.
  * @param now milliseconds
@@ -48,12 +46,19 @@ export async function loadEngine(pack: Pack, config: EdgeConfig, now: () => numb
   if (!manifest.chatTemplate) throw new Error(`The pack ${manifest.name} has no chat template: pack a model that was made to chat.`);
   const tokenizer = Tokenizer.load(await pack.file(manifest.tokenizer));
   const template = new ChatTemplate(manifest.chatTemplate, tokenizer);
-  const stage = await loadStage({ modules: { relaxed, simd }, storage: pack.storage, manifest, maxBytes: config.maxBytes });
+  const eventLoop = createEventLoop(now);
+  const stage = await loadStage({
+    modules: { relaxed, simd },
+    storage: pack.storage,
+    manifest,
+    maxBytes: config.maxBytes,
+    yieldNow: eventLoop.yieldNow,
+  });
   return {
     manifest,
     tokenizer: { bytesOf: (id) => tokenizer.bytesOf(id), decoder: () => new IncrementalDecoder(tokenizer, { skipSpecial: true }) },
     template,
-    scheduler: new StepScheduler(stage, { now, yieldNow: yieldToTimer }),
+    scheduler: new StepScheduler(stage, { now, yieldNow: eventLoop.turn }),
     loadMs: Math.round(now() - started),
   };
 }
