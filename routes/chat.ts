@@ -28,7 +28,8 @@ export function chatRoutes(app: Hono<AppEnv>, gateway: Gateway, options: AppOpti
 function setRouteHeaders(c: Context, answer: ChatRoute): void {
   c.header('x-nearside-route', answer.route);
   c.header('x-nearside-reason', answer.reasons.join(', '));
-  c.header('x-nearside-model', answer.model);
+  // A pack may be called anything; a header may not.
+  c.header('x-nearside-model', answer.model.replace(/[^\x20-\x7e]/g, '?'));
 }
 
 async function wholeAnswer(answer: ChatAnswer, request: ChatRequest): Promise<string | Uint8Array<ArrayBuffer>> {

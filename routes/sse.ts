@@ -1,3 +1,5 @@
+import { within } from './within.ts';
+
 const encoder = new TextEncoder();
 
 /** Headers of a server-sent event stream; nothing on the way may compress or hold it back. */
@@ -33,7 +35,7 @@ export function sseStream(events: AsyncIterable<string | Uint8Array>, options: S
     {
       async pull(controller) {
         pending ??= iterator.next();
-        const next = await withPatience(pending, patienceMs);
+        const next = await within(pending, patienceMs);
         patienceMs = options.keepAliveMs;
         if (next === null) return controller.enqueue(encoder.encode(': keep-alive\n\n'));
         pending = null;
@@ -47,15 +49,4 @@ export function sseStream(events: AsyncIterable<string | Uint8Array>, options: S
     // Nothing is made ahead of the reader.
     { highWaterMark: 0 },
   );
-}
-
-/** The promise's value, or null when it takes longer than `ms`. */
-async function withPatience<T>(promise: Promise<T>, ms: number): Promise<T | null> {
-  const { promise: expired, resolve } = Promise.withResolvers<null>();
-  const timer = setTimeout(resolve, ms, null);
-  try {
-    return await Promise.race([promise, expired]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

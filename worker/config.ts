@@ -61,15 +61,24 @@ const count = (fallback: number, min: number, max: number, unit: string) =>
     .default(fallback)
     .describe(`a whole number of ${unit} from ${min} to ${max}`);
 const milliseconds = (fallback: number) => count(fallback, 1, 3_600_000, 'milliseconds');
-const text = z.string().optional().describe('a text');
+/** Names and keys travel in headers. */
+const token = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/)
+  .optional()
+  .describe('printable ASCII without spaces');
 
 const variables = z.object({
-  NEARSIDE_EDGE_MODEL: text,
+  NEARSIDE_EDGE_MODEL: token,
   NEARSIDE_EDGE_MAX_PROMPT_TOKENS: count(256, 1, 1_000_000, 'tokens'),
   NEARSIDE_EDGE_MAX_TOKENS: count(128, 1, 1_000_000, 'tokens'),
-  NEARSIDE_ORIGIN_URL: z.string().refine(isBaseUrl).optional().describe('an http or https URL that ends in /v1'),
-  NEARSIDE_ORIGIN_MODEL: text,
-  NEARSIDE_ORIGIN_KEY: text,
+  NEARSIDE_ORIGIN_URL: z
+    .string()
+    .refine(isBaseUrl)
+    .optional()
+    .describe('an http or https URL that ends in /v1, without credentials or query'),
+  NEARSIDE_ORIGIN_MODEL: token,
+  NEARSIDE_ORIGIN_KEY: token,
   NEARSIDE_ORIGIN_HEADERS_TIMEOUT_MS: milliseconds(30_000),
   NEARSIDE_ORIGIN_FIRST_TOKEN_TIMEOUT_MS: milliseconds(60_000),
   NEARSIDE_ORIGIN_IDLE_TIMEOUT_MS: milliseconds(30_000),
@@ -109,7 +118,10 @@ export function parseConfig(env: Env): Config {
       keepAliveMs: vars.NEARSIDE_KEEPALIVE_MS,
       commitAfterMs: vars.NEARSIDE_COMMIT_AFTER_MS,
     },
-    access: { keyDigests: vars.NEARSIDE_API_KEYS.map((hex) => Uint8Array.fromHex(hex)), open: vars.NEARSIDE_DEV === '1' },
+    access: {
+      keyDigests: vars.NEARSIDE_API_KEYS.map((hex) => Uint8Array.from(hex.match(/../g)!, (byte) => Number.parseInt(byte, 16))),
+      open: vars.NEARSIDE_DEV === '1',
+    },
   };
   const names = ['nearside-auto', config.edge.model, config.origin?.model].filter((name) => name);
   if (new Set(names).size < names.length) {
@@ -149,7 +161,12 @@ function wrongVariable(name: string): ConfigError {
 
 function isBaseUrl(value: string): boolean {
   const url = URL.parse(value);
-  return url !== null && /^https?:$/.test(url.protocol) && /\/v1\/*$/.test(url.pathname) && url.search === '' && url.hash === '';
+  return (
+    url !== null &&
+    /^https?:$/.test(url.protocol) &&
+    /\/v1\/*$/.test(url.pathname) &&
+    `${url.search}${url.hash}${url.username}${url.password}` === ''
+  );
 }
 
 function splitList(value: string): string[] {

@@ -1,4 +1,4 @@
-import type { ChatBody, ChatRequest } from '../routes/schema/chat.ts';
+import type { ChatParameters, ChatRequest } from '../routes/schema/chat.ts';
 import type { ChatMessage } from '../routes/schema/message.ts';
 import type { Features, Obstacle } from './routing/types.ts';
 
@@ -41,7 +41,7 @@ function utf8Length(text: string): number {
   return bytes;
 }
 
-function mediaObstacles(body: ChatBody): Obstacle[] {
+function mediaObstacles(body: ChatParameters): Obstacle[] {
   const obstacles: Obstacle[] = [];
   body.messages.forEach((message, i) => {
     if (message.refusal) obstacles.push({ reason: 'unsupported_parameter', param: `messages[${i}].refusal` });
@@ -61,7 +61,7 @@ function mediaObstacles(body: ChatBody): Obstacle[] {
   return obstacles;
 }
 
-function toolObstacles(body: ChatBody): Obstacle[] {
+function toolObstacles(body: ChatParameters): Obstacle[] {
   const obstacles: Obstacle[] = [];
   if (body.tools?.length) obstacles.push({ reason: 'tools', param: 'tools' });
   if (body.functions?.length) obstacles.push({ reason: 'tools', param: 'functions' });
@@ -79,7 +79,7 @@ function isForced(choice: unknown): boolean {
   return choice !== undefined && choice !== null && choice !== 'none' && choice !== 'auto';
 }
 
-function formatObstacles(body: ChatBody): Obstacle[] {
+function formatObstacles(body: ChatParameters): Obstacle[] {
   const obstacles: Obstacle[] = [];
   if (body.response_format && body.response_format.type !== 'text') obstacles.push({ reason: 'response_format', param: 'response_format' });
   if ((body.n ?? 1) > 1) obstacles.push({ reason: 'n', param: 'n' });
@@ -92,12 +92,12 @@ function formatObstacles(body: ChatBody): Obstacle[] {
   return obstacles;
 }
 
-function asksForThinking(body: ChatBody): boolean {
+function asksForThinking(body: ChatParameters): boolean {
   return thinkingSwitch(body) === true;
 }
 
 /** Whether the client switched thinking on or off; null when it left that to the model. The template's own switch wins over reasoning_effort. */
-export function thinkingSwitch(body: ChatBody): boolean | null {
+export function thinkingSwitch(body: ChatParameters): boolean | null {
   const kwarg = body.chat_template_kwargs?.enable_thinking;
   if (typeof kwarg === 'boolean') return kwarg;
   return body.reasoning_effort ? body.reasoning_effort !== 'none' : null;

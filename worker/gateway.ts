@@ -1,6 +1,7 @@
 import { ApiError } from '../routes/errors.ts';
 import type { ChatAnswer, ChatBody, ChatCall, Gateway, Health, ModelInfo, Readiness } from '../routes/gateway.ts';
 import type { ChatRequest } from '../routes/schema/chat.ts';
+import { within } from '../routes/within.ts';
 import { authorize } from './access/keys.ts';
 import type { Config } from './config.ts';
 import { callEdge } from './edge/call.ts';
@@ -89,7 +90,7 @@ export class NearsideGateway implements Gateway {
       const body = await callOrigin(this.#config.origin!, { request, promptBytes: features.promptBytes, ...call });
       return { ...chosen, body };
     } catch (error) {
-      if (!(error instanceof OriginFailure)) throw error;
+      if (!(error instanceof OriginFailure)) throw error instanceof ApiError ? saidBy(chosen, error) : error;
       const { status, code, message, retryAfter } = error;
       return { refused: error, state: { ...state, origin: { ...state.origin!, failure: { status, code, message, retryAfter } } } };
     }
@@ -139,6 +140,12 @@ interface Refused {
   state: RoutingState;
 }
 
+/** An error that is the origin's answer to this request says so in its headers. */
+function saidBy(chosen: Chosen, error: ApiError): ApiError {
+  const headers = { ...error.headers, 'x-nearside-route': chosen.route, 'x-nearside-reason': chosen.reasons.join(', ') };
+  return new ApiError(error.status, error.code, error.message, { ...error, headers });
+}
+
 /** The body of an answer that is not there yet; what goes wrong from here on is thrown into the stream. */
 function lateBody(route: 'edge' | 'origin', answering: Promise<ChatAnswer>): ChatBody {
   async function* events<T>(): AsyncGenerator<T> {
@@ -146,15 +153,4 @@ function lateBody(route: 'edge' | 'origin', answering: Promise<ChatAnswer>): Cha
     if (body.type !== 'json') yield* body.events as AsyncIterable<T>;
   }
   return route === 'edge' ? { type: 'events', fingerprint: null, events: events() } : { type: 'sse', events: events() };
-}
-
-/** The promise's value, or null when it takes longer than `ms`. */
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | null> {
-  const { promise: expired, resolve } = Promise.withResolvers<null>();
-  const timer = setTimeout(resolve, ms, null);
-  try {
-    return await Promise.race([promise, expired]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

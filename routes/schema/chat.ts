@@ -71,10 +71,10 @@ const bodySchema = z.looseObject({
 const knownKeys = Object.keys(bodySchema.shape);
 const knownStreamOptions = Object.keys(streamOptions.shape);
 
-export type ChatBody = z.infer<typeof bodySchema>;
+export type ChatParameters = z.infer<typeof bodySchema>;
 
 export interface ChatRequest {
-  body: ChatBody;
+  body: ChatParameters;
   /** The body as the client sent it, for an origin. */
   raw: Record<string, unknown>;
   /** Parameters this gateway does not know, as paths (`foo`, `messages[0].bar`): an origin may, the edge model does not. */
@@ -119,7 +119,7 @@ function pathOf(path: PropertyKey[]): string {
   return path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i ? '.' : ''}${String(key)}`)).join('');
 }
 
-function unknownParameters(body: ChatBody): string[] {
+function unknownParameters(body: ChatParameters): string[] {
   const found = unknownKeys(body, knownKeys);
   for (const key of unknownKeys(body.stream_options ?? {}, knownStreamOptions)) found.push(`stream_options.${key}`);
   body.messages.forEach((message, i) => {

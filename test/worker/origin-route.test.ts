@@ -157,7 +157,13 @@ describe('an origin that refuses', () => {
   });
 
   it('does not get a bad request answered by the edge', async () => {
-    expect((await chat(withOrigin(), 'status 400', { max_tokens: undefined })).status).toBe(400);
+    const response = await chat(withOrigin(), 'status 400', { max_tokens: undefined });
+    expect([response.status, response.headers.get('x-nearside-route')]).toEqual([400, 'origin']);
+  });
+
+  it('as the first event of a stream is told by its status', async () => {
+    const event = JSON.stringify({ error: { message: 'Too long.', type: 'BadRequestError', param: null, code: 400 } });
+    expect(await failure(await chat(withOrigin(), `raw ${event}; done`, stream))).toMatchObject({ status: 400, message: 'Too long.' });
   });
 });
 

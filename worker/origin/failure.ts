@@ -59,6 +59,9 @@ export async function errorOfResponse(response: Response): Promise<ApiError> {
 /** An error event inside a stream that had started with 200. */
 export function errorOfEvent(error: unknown): ApiError {
   const { message, code } = errorFields(error);
+  const status = (error as { code?: unknown } | null)?.code;
+  if (typeof status === 'number' && clientErrors.has(status))
+    return new ApiError(status, 'invalid_request', message ?? 'The origin refused the request.');
   return new OriginFailure(502, code ?? 'origin_error', message ?? 'The origin failed.');
 }
 

@@ -1,4 +1,5 @@
 import type { SseBytes } from '../../routes/gateway.ts';
+import { within } from '../../routes/within.ts';
 import type { OriginTimeouts } from '../config.ts';
 import type { Deadline } from './deadline.ts';
 import { badResponse, broken, errorOfEvent, OriginFailure, timedOut } from './failure.ts';
@@ -105,13 +106,12 @@ function usageEvent(seen: StreamInspector, promptTokens: number): Uint8Array {
 }
 
 async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  const { promise: expired, resolve } = Promise.withResolvers<null>();
-  const timer = setTimeout(resolve, drainMs, null);
-  try {
-    while ((await Promise.race([reader.read(), expired]))?.done === false);
-  } catch {
-    // The answer is complete: how the connection ends no longer matters.
-  } finally {
-    clearTimeout(timer);
-  }
+  const ended = async () => {
+    while (!(await reader.read()).done);
+  };
+  // The answer is complete: how the connection ends no longer matters.
+  await within(
+    ended().catch(() => {}),
+    drainMs,
+  );
 }

@@ -42,7 +42,7 @@ function decideAuto(features: Features, state: RoutingState, limits: Limits): De
     return { route: 'edge', model: edgeModel, reasons };
   }
   if (origin) return { route: 'origin', model: origin.model, reasons: against };
-  return nobody(state, against);
+  return nobody(state, against, limits);
 }
 
 /** Why the edge may not take a request under `nearside-auto`; empty when it may. */
@@ -58,7 +58,7 @@ function reasonsAgainstEdge(features: Features, edge: EdgeState | null, limits: 
 }
 
 /** Neither route can answer: the origin's failure is the more telling one, as it could have answered anything. */
-function nobody(state: RoutingState, against: string[]): Decision {
+function nobody(state: RoutingState, against: string[], limits: Limits): Decision {
   const failure = state.origin?.failure;
   if (failure) {
     const { status, code, message, retryAfter } = failure;
@@ -71,11 +71,17 @@ function nobody(state: RoutingState, against: string[]): Decision {
     route: 'none',
     status: 503,
     code: 'no_route',
-    message: `No route can answer this request: the edge model does not take it (${against.join(', ')}) and no origin is configured (NEARSIDE_ORIGIN_URL).`,
+    message: `No route can answer this request: the edge model does not take it (${against.map((reason) => explain(reason, limits)).join(', ')}) and no origin is configured (NEARSIDE_ORIGIN_URL).`,
     param: null,
     reasons: ['no_origin', ...against],
     retryAfter: refusal?.retryAfter ?? retryAfterDefault,
   };
+}
+
+function explain(reason: string, limits: Limits): string {
+  if (reason === 'max_tokens') return `max_tokens: it answers with at most ${limits.edgeMaxTokens}`;
+  if (reason === 'prompt_too_long') return `prompt_too_long: it takes at most ${limits.edgeMaxPromptTokens} tokens`;
+  return reason;
 }
 
 /** The edge model by its name: what it cannot do is refused, never dropped and never sent elsewhere. */
