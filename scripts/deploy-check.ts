@@ -45,7 +45,7 @@ function busyMs(profilePath: string): number {
 let failed = false;
 for (const { name, config, out } of WORKERS) {
   mkdirSync(join(ROOT, out), { recursive: true });
-  await wrangler('deploy', '--dry-run', '--config', config, '--outdir', out);
+  await wrangler('deploy', '--dry-run', '--config', config, '--outdir', join(ROOT, out));
   const files = bundleFiles(join(ROOT, out)).map((path) => readFileSync(path));
   const bytes = files.reduce((sum, file) => sum + file.length, 0);
   const gzip = files.reduce((sum, file) => sum + gzipSync(file).length, 0);
