@@ -66,7 +66,9 @@ export class ReferenceDecoder {
     return head.map((value, i) => {
       if (i >= rotaryDim) return value;
       const angle = this.#position * ropeTheta ** (-(2 * (i % half)) / rotaryDim);
-      return i < half ? value * Math.cos(angle) - head[i + half]! * Math.sin(angle) : value * Math.cos(angle) + head[i - half]! * Math.sin(angle);
+      return i < half
+        ? value * Math.cos(angle) - head[i + half]! * Math.sin(angle)
+        : value * Math.cos(angle) + head[i - half]! * Math.sin(angle);
     });
   }
 
@@ -74,7 +76,8 @@ export class ReferenceDecoder {
     const { architecture, numHeads, numKvHeads, headDim } = this.#config;
     const name = (tensor: string) => `layers.${n}.${tensor}`;
     const gated = architecture === 'qwen3_5';
-    const split = (values: number[], width: number) => Array.from({ length: values.length / width }, (_, h) => values.slice(h * width, (h + 1) * width));
+    const split = (values: number[], width: number) =>
+      Array.from({ length: values.length / width }, (_, h) => values.slice(h * width, (h + 1) * width));
     const normed = (head: number[], tensor: string) => this.#rotate(gated ? this.#norm(head, name(tensor)) : head);
     const queries = split(this.#matrix(name('q_proj'), x), gated ? 2 * headDim : headDim);
     this.#keys[n] ??= [];

@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../../models/config.ts';
 import { checksum } from '../../models/pack/checksum.ts';
 import { packedType, planLayout } from '../../models/pack/layout.ts';
-import { type Manifest, MAX_FILE_BYTES, type WeightType } from '../../models/pack/manifest.ts';
+import { MAX_FILE_BYTES, type Manifest, type WeightType } from '../../models/pack/manifest.ts';
 import { quantizeQ4, quantizeQ8 } from '../../models/pack/quantize.ts';
 import type { Pack } from '../../models/pack/reader.ts';
 import { tileBlocks, tileFloats } from '../../models/pack/tiles.ts';

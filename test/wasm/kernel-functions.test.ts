@@ -32,7 +32,8 @@ describe.each(BUILDS)('%s build', (build) => {
       return max * scale + Math.log(x.reduce((sum, v) => sum + Math.exp((v - max) * scale), 0));
     };
     const at = place(x);
-    for (const scale of [1, 2, 0.5]) expect(Math.abs(kernel.logSumExp(at, count, scale) - exact(scale))).toBeLessThan(2e-6 * (1 + Math.abs(exact(scale))));
+    for (const scale of [1, 2, 0.5])
+      expect(Math.abs(kernel.logSumExp(at, count, scale) - exact(scale))).toBeLessThan(2e-6 * (1 + Math.abs(exact(scale))));
   });
 
   it('the largest logits come in descending order, ties by lower index', () => {

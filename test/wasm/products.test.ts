@@ -27,7 +27,8 @@ function tiles(type: 'q4_0' | 'q8_0', rows: number, columns: number, fill: Fill)
       else bytes[at] = Math.floor(u() * 256);
     } else if (place % 2 === 1) {
       // Exponents of halves from 2^-10 to 2^1; subnormal ones; negative ones.
-      bytes[at] = fill === 'tiny scales' ? Math.floor(u() * 4) : Math.floor(20 + u() * 44) + (fill === 'negative scales' && u() < 0.5 ? 128 : 0);
+      bytes[at] =
+        fill === 'tiny scales' ? Math.floor(u() * 4) : Math.floor(20 + u() * 44) + (fill === 'negative scales' && u() < 0.5 ? 128 : 0);
     } else bytes[at] = Math.floor(u() * 256);
   }
   return bytes;
@@ -83,7 +84,15 @@ function scalarProduct(type: 'q4_0' | 'q8_0', bytes: Uint8Array, rows: number, x
 }
 
 /** y [tokens, rows] by the kernels, the matrix in parts that begin at `cuts`. */
-function kernelProduct(build: Build, type: WeightType, bytes: Uint8Array, rows: number, x: Float32Array, tokens: number, cuts = [0]): Float32Array[] {
+function kernelProduct(
+  build: Build,
+  type: WeightType,
+  bytes: Uint8Array,
+  rows: number,
+  x: Float32Array,
+  tokens: number,
+  cuts = [0],
+): Float32Array[] {
   const { kernel, memory, place, room, floats } = kernelMemory(build);
   const columns = x.length / tokens;
   const width = Math.ceil(rows / 8) * 8;
