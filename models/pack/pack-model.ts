@@ -4,7 +4,7 @@ import type { Source } from '../sources/source.ts';
 import { type BuiltTokenizer, buildTokenizer } from '../tokenizer/build.ts';
 import { type DescribeOptions, describe } from './describe.ts';
 import type { Manifest, WeightType } from './manifest.ts';
-import { type WriteOptions, writePack } from './writer.ts';
+import { type PackDescription, type WriteOptions, writePack } from './writer.ts';
 
 export interface PackModelOptions extends Omit<DescribeOptions, 'quantization' | 'tokenCount'>, Omit<WriteOptions, 'tokenizer'> {
   /** Default q4_0. */
@@ -22,16 +22,25 @@ export async function packModel(
 ): Promise<{ manifest: Manifest; warnings: string[] }> {
   const source = await openSource(path);
   try {
-    const tokenizer = source.tokenizer && buildTokenizer(source.tokenizer);
-    if (tokenizer && tokenizer.tokenCount > source.config.vocabSize) {
-      throw new ModelError(`The tokenizer has ${tokenizer.tokenCount} tokens and the model only ${source.config.vocabSize} rows for them.`);
-    }
-    const description = describe(source, { ...options, quantization: options.quantization ?? 'q4_0', tokenCount: tokenizer?.tokenCount });
-    const manifest = await writePack(source, out, description, { ...options, tokenizer: tokenizer?.bytes ?? null });
-    return { manifest, warnings: warningsOf(source, tokenizer) };
+    const { description, tokenizer, warnings } = preparePack(source, { ...options, quantization: options.quantization ?? 'q4_0' });
+    const manifest = await writePack(source, out, description, { ...options, tokenizer });
+    return { manifest, warnings };
   } finally {
     await source.close();
   }
+}
+
+/** All of a pack but its weights. `tokenizer` is the content of `tokenizer.bin`. Throws `ModelError` when tokenizer and model do not fit. */
+export function preparePack(
+  source: Source,
+  options: Omit<DescribeOptions, 'tokenCount'>,
+): { description: PackDescription; tokenizer: Uint8Array | null; warnings: string[] } {
+  const tokenizer = source.tokenizer && buildTokenizer(source.tokenizer);
+  if (tokenizer && tokenizer.tokenCount > source.config.vocabSize) {
+    throw new ModelError(`The tokenizer has ${tokenizer.tokenCount} tokens and the model only ${source.config.vocabSize} rows for them.`);
+  }
+  const description = describe(source, { ...options, tokenCount: tokenizer?.tokenCount });
+  return { description, tokenizer: tokenizer?.bytes ?? null, warnings: warningsOf(source, tokenizer) };
 }
 
 function warningsOf(source: Source, tokenizer: BuiltTokenizer | null): string[] {

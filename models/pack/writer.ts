@@ -5,7 +5,7 @@ import { ModelError } from '../model-error.ts';
 import type { Source, TensorRows } from '../sources/source.ts';
 import { type TensorShape, tensorGroups } from '../tensors.ts';
 import { checksum } from './checksum.ts';
-import { packedType, planLayout } from './layout.ts';
+import { type PackLayout, packedType, planLayout } from './layout.ts';
 import { type Manifest, PART_ROWS, type PackFile, type WeightType } from './manifest.ts';
 import { quantizeQ4, quantizeQ8 } from './quantize.ts';
 import { tileBlocks, tileFloats } from './tiles.ts';
@@ -39,22 +39,14 @@ export async function writePack(source: Source, out: string, description: PackDe
   try {
     const writeOne = async (name: string, bytes: Uint8Array): Promise<PackFile> => {
       await writeFile(join(partial, name), bytes);
-      return { name, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex'), checksum: checksum(bytes) };
+      return describeFile(name, bytes);
     };
     const tokenizer = options.tokenizer && (await writeOne('tokenizer.bin', options.tokenizer));
     const files: PackFile[] = [];
     for await (const { name, bytes } of weightFiles(source, layout, description.quantization, options))
       files.push(await writeOne(name, bytes));
-    const manifest: Manifest = {
-      format: 'nearside-pack',
-      version: 1,
-      ...description,
-      config: source.config,
-      tokenizer,
-      files,
-      tensors: layout.tensors,
-    };
-    await writeFile(join(partial, 'manifest.json'), `${JSON.stringify(manifest, null, 1)}\n`);
+    const manifest = assembleManifest(source.config, description, layout, files, tokenizer);
+    await writeFile(join(partial, 'manifest.json'), formatManifest(manifest));
     await rename(partial, folder);
     return manifest;
   } catch (error) {
@@ -63,7 +55,27 @@ export async function writePack(source: Source, out: string, description: PackDe
   }
 }
 
-async function* weightFiles(source: Source, layout: ReturnType<typeof planLayout>, quantization: WeightType, options: WriteOptions) {
+/** A finished file's line in the manifest. */
+export const describeFile = (name: string, bytes: Uint8Array): PackFile => ({
+  name,
+  bytes: bytes.length,
+  sha256: createHash('sha256').update(bytes).digest('hex'),
+  checksum: checksum(bytes),
+});
+
+/** The manifest of a pack whose files are all there. */
+export const assembleManifest = (
+  config: Manifest['config'],
+  description: PackDescription,
+  layout: PackLayout,
+  files: PackFile[],
+  tokenizer: PackFile | null,
+): Manifest => ({ format: 'nearside-pack', version: 1, ...description, config, tokenizer, files, tensors: layout.tensors });
+
+/** The text of `manifest.json`. */
+export const formatManifest = (manifest: Manifest): string => `${JSON.stringify(manifest, null, 1)}\n`;
+
+async function* weightFiles(source: Source, layout: PackLayout, quantization: WeightType, options: WriteOptions) {
   const shapes = tensorGroups(source.config).flatMap((group) => group.tensors);
   const total = layout.files.reduce((sum, file) => sum + file.bytes, 0);
   let done = 0;
@@ -89,8 +101,11 @@ async function* weightFiles(source: Source, layout: ReturnType<typeof planLayout
   }
 }
 
-/** The rows as they lie in the pack, a few at a time: chunks end at whole row groups, so they can be laid end to end. */
-async function* packedRows(
+/**
+ * Rows `first` to `first + count - 1` as they lie in the pack, a few at a time: chunks end at whole row groups, so they can be laid end to end when `first`
+ * is a multiple of 8.
+ */
+export async function* packedRows(
   source: Source,
   tensor: TensorShape,
   quantization: WeightType,

@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../config.ts';
 import { ModelError } from '../model-error.ts';
 import { type TensorShape, tensorGroups } from '../tensors.ts';
-import type { TensorRows } from './source.ts';
+import type { Source, TensorPlace, TensorRows } from './source.ts';
 import { dequantizeBytes, isStoredType, STORED_TYPES, type StoredType, storedLayout } from './stored-types.ts';
 import type { StoredTensor, TensorStore } from './tensor-store.ts';
 
@@ -29,11 +29,16 @@ interface Entry {
 }
 
 /**
- * Checks a file's tensors against what the model needs and answers how to read them by the pack's names.
+ * Checks a file's tensors against what the model needs and answers how to find and read them by the pack's names.
  * `ignored` says which tensors a file may have beside those; any other makes the model one that we would compute wrongly.
  * Throws `ModelError` for a missing tensor, a wrong shape, an unsupported type and an unknown tensor.
  */
-export function mapTensors(store: TensorStore, config: ModelConfig, map: MapTensor, ignored: (name: string) => boolean) {
+export function mapTensors(
+  store: TensorStore,
+  config: ModelConfig,
+  map: MapTensor,
+  ignored: (name: string) => boolean,
+): Pick<Source, 'read' | 'place'> {
   const entries = new Map<string, Entry>();
   for (const wanted of tensorGroups(config).flatMap((group) => group.tensors)) {
     const mapping = map(wanted);
@@ -45,11 +50,24 @@ export function mapTensors(store: TensorStore, config: ModelConfig, map: MapTens
       throw new ModelError(`The tensor ${name} has no place in the ${config.architecture} architecture, so this model cannot be packed.`);
     }
   }
-  return async (name: string, row: number, rows: number, prefer?: 'q4_0' | 'q8_0'): Promise<TensorRows> => {
+  const entryOf = (name: string): Entry => {
     const entry = entries.get(name);
     if (!entry) throw new Error(`There is no tensor ${name} in this model.`);
-    return entry.wanted.storage === 'plain' ? readPlain(store, entry, row, rows) : readMatrix(store, entry, row, rows, prefer);
+    return entry;
   };
+  return {
+    async read(name, row, rows, prefer) {
+      const entry = entryOf(name);
+      return entry.wanted.storage === 'plain' ? readPlain(store, entry, row, rows) : readMatrix(store, entry, row, rows, prefer);
+    },
+    place: (name) => placeOf(entryOf(name)),
+  };
+}
+
+function placeOf({ wanted, mapping, stored }: Entry): TensorPlace {
+  const layout = storedLayout(stored.type);
+  const bytes = (stored.shape.reduce((product, size) => product * size, 1) / layout.block) * layout.bytes;
+  return { file: stored.file, offset: stored.offset, bytes, inOrder: wanted.storage !== 'plain' && !mapping.row };
 }
 
 function findStored(store: TensorStore, wanted: TensorShape, mapping: TensorMapping): StoredTensor & { type: StoredType } {

@@ -33,5 +33,18 @@ export interface Source {
    * when `prefer` names the stored type and the blocks can be moved without loss. Throws `ModelError` when the file is shorter than it says.
    */
   read(name: string, row: number, rows: number, prefer?: 'q4_0' | 'q8_0'): Promise<TensorRows>;
+  /** Where the tensor that `name` is read from lies, for readers that can take the files only from front to back. */
+  place(name: string): TensorPlace;
   close(): Promise<void>;
+}
+
+/** The bytes of a source's files that hold one tensor of the pack. */
+export interface TensorPlace {
+  /** Index of the file, for sources in several. */
+  file: number;
+  /** From the start of the file. */
+  offset: number;
+  bytes: number;
+  /** Row r of the pack is row r of the file: then a few rows need a few of the bytes, and not the whole tensor. */
+  inOrder: boolean;
 }

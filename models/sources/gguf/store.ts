@@ -31,8 +31,10 @@ const MAGIC = 0x46554747;
 const VERSION = 3;
 
 /** Opens a GGUF file. Format: docs/gguf.md in https://github.com/ggml-org/ggml. Throws `ModelError` when it is none, of another version, or truncated. */
-export async function openGguf(path: string): Promise<GgufStore> {
-  const file = await openFile(path);
+export const openGguf = async (path: string): Promise<GgufStore> => readGguf(await openFile(path));
+
+/** As `openGguf`, from an open file, which is closed with the store. */
+export async function readGguf(file: RandomAccessFile): Promise<GgufStore> {
   try {
     const { metadata, tensors } = await readHeader(file);
     return {

@@ -6,6 +6,7 @@ import type { SamplingDefaults } from '../../pack/manifest.ts';
 import type { TokenizerSource } from '../../tokenizer/source.ts';
 import { mapTensors } from '../mapped-tensors.ts';
 import type { Source } from '../source.ts';
+import type { TensorStore } from '../tensor-store.ts';
 import { eosList, readHuggingFaceConfig } from './config.ts';
 import { decoderPrefix, isIgnored, mapHuggingFace } from './names.ts';
 import { openSafetensors } from './store.ts';
@@ -25,15 +26,21 @@ const generationSchema = z.object({
 const templateSchema = z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]);
 const tokenSchema = z.union([z.string(), z.object({ content: z.string() }).transform((token) => token.content)]);
 
-/** Opens a folder in Hugging Face layout: `config.json`, safetensors, and where present the tokenizer's, template's and generation's files. */
-export async function openSafetensorsSource(folder: string): Promise<Source> {
+/**
+ * Opens a folder in Hugging Face layout: `config.json`, safetensors, and where present the tokenizer's, template's and generation's files.
+ * `openTensors` replaces the folder's safetensors, for weights that are elsewhere.
+ */
+export async function openSafetensorsSource(
+  folder: string,
+  openTensors: () => Promise<TensorStore> = () => openSafetensors(folder),
+): Promise<Source> {
   const json = async (file: string) => parseJson(file, await textFile(folder, file));
   const configJson = await json('config.json');
   if (configJson === null) throw new ModelError(`${folder} has no config.json, so it is not a model in Hugging Face layout.`);
-  const store = await openSafetensors(folder);
+  const store = await openTensors();
   try {
     const { config, eosIds } = readHuggingFaceConfig(configJson, store.tensors.has('lm_head.weight'));
-    const read = mapTensors(store, config, mapHuggingFace(config, decoderPrefix(store.tensors)), isIgnored);
+    const mapped = mapTensors(store, config, mapHuggingFace(config, decoderPrefix(store.tensors)), isIgnored);
     const generation = generationSchema.parse((await json('generation_config.json')) ?? {});
     const tokenizerConfig = await textFile(folder, 'tokenizer_config.json');
     const tokenizerJson = await textFile(folder, 'tokenizer.json');
@@ -48,7 +55,7 @@ export async function openSafetensorsSource(folder: string): Promise<Source> {
       chatTemplate: (await textFile(folder, 'chat_template.jinja')) ?? templateOf(tokenizerConfig),
       eosIds: [...new Set([...eosIds, ...eosList(generation.eos_token_id), ...eosToken])].sort((a, b) => a - b),
       sampling: samplingOf(generation),
-      read,
+      ...mapped,
       close: () => store.close(),
     };
   } catch (error) {

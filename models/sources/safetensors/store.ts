@@ -20,15 +20,21 @@ const MAX_HEADER_BYTES = 100_000_000;
 
 /** The tensors of a folder's safetensors files: those that `model.safetensors.index.json` lists, else `model.safetensors`. Throws `ModelError`. */
 export async function openSafetensors(folder: string): Promise<TensorStore> {
-  const names = await fileNames(folder);
   const files: RandomAccessFile[] = [];
+  try {
+    for (const name of await fileNames(folder)) files.push(await openFile(join(folder, name)));
+  } catch (error) {
+    await Promise.all(files.map((file) => file.close()));
+    throw error;
+  }
+  return readSafetensors(files);
+}
+
+/** The tensors of open safetensors files, which are closed with the store. Throws `ModelError`. */
+export async function readSafetensors(files: RandomAccessFile[]): Promise<TensorStore> {
   const tensors = new Map<string, StoredTensor>();
   try {
-    for (const name of names) {
-      const file = await openFile(join(folder, name));
-      files.push(file);
-      for (const tensor of await readHeader(file, files.length - 1)) tensors.set(tensor.name, tensor);
-    }
+    for (const [i, file] of files.entries()) for (const tensor of await readHeader(file, i)) tensors.set(tensor.name, tensor);
   } catch (error) {
     await Promise.all(files.map((file) => file.close()));
     throw error;
@@ -45,9 +51,14 @@ export async function openSafetensors(folder: string): Promise<TensorStore> {
 async function fileNames(folder: string): Promise<string[]> {
   const text = await readFile(join(folder, 'model.safetensors.index.json'), 'utf8').catch(() => null);
   if (text === null) return ['model.safetensors'];
+  return [...new Set(Object.values(readWeightMap(text)))];
+}
+
+/** Tensor name -> file name, from the text of `model.safetensors.index.json`. Throws `ModelError`. */
+export function readWeightMap(text: string): Record<string, string> {
   const index = indexSchema.safeParse(parseJson(text));
   if (!index.success) throw new ModelError('model.safetensors.index.json is not a safetensors index with a weight_map.');
-  return [...new Set(Object.values(index.data.weight_map))];
+  return index.data.weight_map;
 }
 
 async function readHeader(file: RandomAccessFile, fileIndex: number): Promise<StoredTensor[]> {
