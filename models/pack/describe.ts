@@ -1,6 +1,7 @@
 import { findInCatalog } from '../catalog.ts';
 import type { ModelConfig } from '../config.ts';
 import type { Source } from '../sources/source.ts';
+import { thinkingDefault } from '../template/thinking.ts';
 import type { SamplingDefaults, WeightType } from './manifest.ts';
 import type { PackDescription } from './writer.ts';
 
@@ -9,17 +10,17 @@ const NEUTRAL: SamplingDefaults = { temperature: 1, topP: 1, topK: 0, minP: 0, p
 
 /**
  * Whether a chat template thinks unless told otherwise; null when it knows no thinking. Qwen3.5 templates differ by size (0.8B and 2B do not think, 4B and 9B
- * do); for sizes outside the family the template's own test decides, which compares `enable_thinking` with the value that is not the default.
+ * do), so the template itself is asked; the catalog answers for one that cannot be rendered.
  */
 export function thinkingDefaultOf(template: string | null, config: ModelConfig): boolean | null {
   if (!template?.includes('enable_thinking')) return null;
-  return findInCatalog(config)?.thinkingDefault ?? !/enable_thinking\s+is\s+true/.test(template);
+  return thinkingDefault(template) ?? findInCatalog(config)?.thinkingDefault ?? null;
 }
 
 /** Sampling for what a request leaves open: the source's own values, then the catalog's for this size, then neutral ones. */
-export function samplingDefaultsOf(source: Source, thinkingDefault: boolean | null): SamplingDefaults {
+export function samplingDefaultsOf(source: Pick<Source, 'config' | 'sampling'>, thinks: boolean | null): SamplingDefaults {
   const recommended = findInCatalog(source.config)?.sampling;
-  return { ...NEUTRAL, ...(thinkingDefault ? recommended?.thinking : recommended?.nonThinking), ...source.sampling };
+  return { ...NEUTRAL, ...(thinks ? recommended?.thinking : recommended?.nonThinking), ...source.sampling };
 }
 
 export interface DescribeOptions {
@@ -34,7 +35,7 @@ export interface DescribeOptions {
 
 /** What a pack's manifest says about a source. */
 export function describe(source: Source, options: DescribeOptions): PackDescription {
-  const thinkingDefault = thinkingDefaultOf(source.chatTemplate, source.config);
+  const thinks = thinkingDefaultOf(source.chatTemplate, source.config);
   return {
     name: options.name ?? source.name,
     source: source.origin,
@@ -42,8 +43,8 @@ export function describe(source: Source, options: DescribeOptions): PackDescript
     quantization: options.quantization,
     tokenCount: options.tokenCount ?? source.config.vocabSize,
     eosIds: source.eosIds,
-    sampling: samplingDefaultsOf(source, thinkingDefault),
-    thinkingDefault,
+    sampling: samplingDefaultsOf(source, thinks),
+    thinkingDefault: thinks,
     chatTemplate: source.chatTemplate,
   };
 }

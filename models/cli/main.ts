@@ -1,0 +1,49 @@
+import { ModelError } from '../model-error.ts';
+import type { Command } from './command.ts';
+import { generate } from './generate.ts';
+import { inspect } from './inspect.ts';
+import { logits } from './logits.ts';
+import { pack } from './pack.ts';
+import { tokenize } from './tokenize.ts';
+import { verify } from './verify.ts';
+
+const COMMANDS: Record<string, Command> = { pack, inspect, verify, logits, tokenize, generate };
+
+const HELP = `npm run -s models -- COMMAND ...
+
+${Object.entries(COMMANDS)
+  .map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
+  .join('\n')}
+
+COMMAND --help says more about each.`;
+
+/** Errors whose message is for users. By name, since the engine's class is loaded only where it is needed. */
+const EXPECTED = new Set([ModelError.name, 'StageError', 'TemplateError']);
+
+/** Node's parseArgs throws these for unknown options and missing values; their messages are fit for users. */
+const isUsageError = (error: unknown): error is Error =>
+  error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+
+async function run([name, ...args]: string[]): Promise<void> {
+  if (name === undefined || name === '--help' || name === 'help') {
+    console.log(HELP);
+    return;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!command) throw new ModelError(`There is no command "${name}"; the commands are ${Object.keys(COMMANDS).join(', ')}.`);
+  if (args.includes('--help')) console.log(command.help);
+  else await command.run(args);
+}
+
+/** Runs the command line and answers the exit code: 0, or 1 after one sentence on stderr for what the user can mend, and a stack for what only we can. */
+export async function main(args: string[]): Promise<number> {
+  try {
+    await run(args);
+    return 0;
+  } catch (error) {
+    if (error instanceof Error && EXPECTED.has(error.name)) console.error(error.message);
+    else if (isUsageError(error)) console.error(`${error.message.split('. ')[0]}; see --help.`);
+    else console.error(error);
+    return 1;
+  }
+}
