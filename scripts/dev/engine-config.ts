@@ -1,6 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { unstable_readConfig as readConfig } from 'wrangler';
 
 /**
  * Writes the engine Worker's configuration with other variables. `wrangler dev` with two configurations gives `--var` to the first one only, and changing
@@ -8,6 +7,8 @@ import { unstable_readConfig as readConfig } from 'wrangler';
  * @returns the path of the written file
  */
 export async function writeEngineConfig(root: string, name: string, vars: Record<string, string>): Promise<string> {
+  // It takes a second to load, which a mistyped option should not have to wait for.
+  const { unstable_readConfig: readConfig } = await import('wrangler');
   const config = readConfig({ config: join(root, 'worker/edge/wrangler.toml') });
   const folder = join(root, '.wrangler', 'dev');
   await mkdir(folder, { recursive: true });

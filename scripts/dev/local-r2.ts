@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { getPlatformProxy } from 'wrangler';
 import { FolderStorage } from '../../models/pack/folder-storage.ts';
 import { openPack } from '../../models/pack/reader.ts';
 
@@ -26,6 +25,7 @@ export async function copyPackToR2(
   const { manifest } = await openPack(new FolderStorage(folder));
   const text = await readFile(join(folder, 'manifest.json'));
   const prefix = `local/${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
+  const { getPlatformProxy } = await import('wrangler');
   const proxy = await getPlatformProxy<{ MODELS: Bucket }>({ configPath, persist: { path: join(statePath, 'v3') }, envFiles: [] });
   try {
     const bucket = proxy.env.MODELS;

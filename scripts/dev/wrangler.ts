@@ -5,7 +5,7 @@ import { join } from 'node:path';
 const STOP_MS = 5000;
 
 /**
- * Runs wrangler until it ends or this process is told to (SIGINT, SIGTERM, SIGHUP), and never leaves a process of it behind. It gets a process group of its
+ * Runs wrangler until it ends, this process is told to stop (SIGINT, SIGTERM, SIGHUP) or its parent is gone, and never leaves a process of it behind. It gets a process group of its
  * own: a terminal's Ctrl-C then reaches it once, from here, and what remains of it can be killed as a group.
  * @returns the exit code: 0 after a signal
  */
@@ -14,7 +14,8 @@ export async function runWrangler(root: string, args: string[]): Promise<number>
     cwd: root,
     detached: true,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true', ...process.env },
+    // Nothing here needs the network: no usage statistics, and no look-up of where this machine is.
+    env: { WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false', ...process.env },
   });
   const exited = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
@@ -36,7 +37,11 @@ export async function runWrangler(root: string, args: string[]): Promise<number>
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
   process.once('exit', () => killGroup('SIGKILL'));
+  // npm runs scripts in a shell, and a signal to npm alone ends the shell without a word to this process.
+  const parent = process.ppid;
+  const watch = setInterval(() => process.ppid !== parent && stop(), 500);
   const code = await exited;
+  clearInterval(watch);
   killGroup('SIGKILL');
   return stopping ? 0 : (code ?? 1);
 }
