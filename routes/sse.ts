@@ -44,6 +44,7 @@ export function sseStream(events: AsyncIterable<string | Uint8Array>, options: S
       },
       cancel(reason) {
         options.onCancel(reason);
+        iterator.return?.().catch(() => {});
       },
     },
     // Nothing is made ahead of the reader.

@@ -14,6 +14,9 @@ import { OriginFailure } from './origin/failure.ts';
 import { autoModel, decide } from './routing/decide.ts';
 import type { Decision, Features, Limits, RoutingState } from './routing/types.ts';
 
+/** The models' date: that of this API, as no better one is known. Unix time, seconds. */
+const created = Date.UTC(2026, 10, 1) / 1000;
+
 type Chosen = Exclude<Decision, { route: 'none' }>;
 
 /** One request on its way: the decision and the state change as routes refuse. */
@@ -82,7 +85,11 @@ export class NearsideGateway implements Gateway {
         state: { ...state, edge: { ...state.edge!, refusal: outcome.refusal } },
       };
     }
-    return { ...chosen, body: { type: 'events', fingerprint: edge.fingerprint, events: outcome.events } };
+    return {
+      ...chosen,
+      model: edge.nameOf(outcome.model || chosen.model),
+      body: { type: 'events', fingerprint: edge.fingerprint, events: outcome.events },
+    };
   }
 
   async #askOrigin({ request, features, state, call }: Placement, chosen: Chosen): Promise<ChatAnswer | Refused> {
@@ -118,7 +125,7 @@ export class NearsideGateway implements Gateway {
       [edge?.model, 'nearside-edge'],
       [origin?.model, 'nearside-origin'],
     ];
-    return names.flatMap(([id, ownedBy]) => (id ? [{ id, ownedBy, created: 0 }] : []));
+    return names.flatMap(([id, ownedBy]) => (id ? [{ id, ownedBy, created }] : []));
   }
 
   async model(id: string): Promise<ModelInfo | null> {

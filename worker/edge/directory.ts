@@ -30,6 +30,12 @@ export class EdgeDirectory {
     return { model, refusal: { code: 'model_unavailable', message, promptTokens: null, retryAfter: null } };
   }
 
+  /** The name offered for what has just answered under the engine's own name, which may have changed with its pack. */
+  nameOf(model: string): string {
+    if (this.#known?.model !== model) this.#known = { model, quantization: null };
+    return this.#offeredName ?? model;
+  }
+
   /** The engine's status. Throws when it cannot be reached in time. */
   async status(): Promise<EdgeStatus> {
     const status = await within(this.client.status(), statusTimeoutMs);
