@@ -30,7 +30,10 @@ export function packedBytes(tensor: TensorShape, type: WeightType, rows: number)
 export function planLayout(config: ModelConfig, quantization: WeightType, maxFileBytes = MAX_FILE_BYTES): PackLayout {
   const layout: PackLayout = { files: [], tensors: {} };
   for (const group of tensorGroups(config)) {
-    for (const tensor of group.tensors) checkColumns(tensor, quantization);
+    for (const tensor of group.tensors) {
+      checkColumns(tensor, quantization);
+      checkSplits(tensor, quantization, maxFileBytes);
+    }
     if (group.name === 'embed' || group.name === 'head') placeTable(layout, group.tensors[0]!, quantization, maxFileBytes);
     else placeGroup(layout, group, quantization, maxFileBytes);
   }
@@ -44,6 +47,14 @@ function checkColumns(tensor: TensorShape, quantization: WeightType): void {
       `${tensor.name} has ${columns} columns, which is no multiple of 32, so it cannot be packed as ${quantization}; use --quant f32.`,
     );
   }
+}
+
+/** The least that must fit into one file: PART_ROWS rows of a matrix, or all of a vector. */
+function checkSplits(tensor: TensorShape, quantization: WeightType, maxFileBytes: number): void {
+  const rows = tensor.storage === 'plain' ? (tensor.shape.length === 1 ? 1 : tensor.shape[0]) : Math.min(PART_ROWS, tensor.shape[0]);
+  const bytes = packedBytes(tensor, packedType(tensor, quantization), rows);
+  if (bytes > maxFileBytes)
+    throw new ModelError(`${tensor.name} needs files of at least ${bytes} bytes, and they may have ${maxFileBytes}.`);
 }
 
 /** The token table and an untied head: files of equal row counts, so that a slice of the vocabulary is a set of whole files. */

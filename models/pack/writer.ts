@@ -18,6 +18,8 @@ export interface WriteOptions {
   tokenizer: Uint8Array | null;
   /** Called after every chunk with the bytes of weight files done and to do. */
   onProgress?: (done: number, total: number) => void;
+  /** Largest file, for hosts that take less than the default of 24 MiB. */
+  maxFileBytes?: number;
   /** Aborting removes what was written and throws the signal's reason. */
   signal?: AbortSignal;
 }
@@ -32,7 +34,7 @@ const CHUNK_VALUES = 2 * 1024 * 1024;
 export async function writePack(source: Source, out: string, description: PackDescription, options: WriteOptions): Promise<Manifest> {
   const folder = resolve(out);
   if (await stat(folder).catch(() => null)) throw new ModelError(`${out} exists already; remove it or choose another folder.`);
-  const layout = planLayout(source.config, description.quantization);
+  const layout = planLayout(source.config, description.quantization, options.maxFileBytes);
   const partial = `${folder}.partial`;
   await rm(partial, { recursive: true, force: true });
   await mkdir(partial, { recursive: true });
