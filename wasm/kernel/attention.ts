@@ -2,7 +2,7 @@
  * Softmax attention over a paged KV cache (qwen35.md section 2.1): with an output gate and normed q and k (qwen3_5), or plain grouped-query attention (llama).
  * A page holds 64 positions of every attention layer of the stage; a layer's share is keys [64, kvHeads * headDim], then values of the same shape.
  */
-import { exp1, exp4, max4, rmsNorm, sigmoid4, sum4 } from './math';
+import { exp1, exp4, rmsNorm, sigmoid4, sum4 } from './math';
 import { Layer, Model, PAGE, Row, ROW_BYTES } from './model';
 
 /** Scores of one head over one page. */

@@ -1,17 +1,12 @@
 /** What is asked of a run of logits. */
 import { exp4, max4, sum4 } from './math';
 
-/** max and log(sum(exp((x - max) * scale))) of the last call of `logSumExp`. */
-let largest: f32 = 0;
-
-/**
- * log(sum(exp(x * scale))) over n floats, any n. -Infinity for n = 0 or when all are.
- */
+/** log(sum(exp(x * scale))) over n floats, any n. -Infinity for n = 0 or when all are. */
 export function logSumExp(x: usize, n: i32, scale: f32): f64 {
   const end = x + (<usize>n << 2), whole = x + (<usize>(n & ~3) << 2);
   let high = f32x4.splat(-Infinity), p = x;
   for (; p != whole; p += 16) high = f32x4.max(high, v128.load(p));
-  largest = max4(high);
+  let largest = max4(high);
   for (; p != end; p += 4) largest = max(largest, load<f32>(p));
   if (largest == -Infinity) return -Infinity;
   const shift = f32x4.splat(largest), by = f32x4.splat(scale);
