@@ -4,7 +4,7 @@ import type { Tokenizer } from './tokenizer.ts';
 export class IncrementalDecoder {
   readonly #tokenizer: Tokenizer;
   readonly #skipSpecial: boolean;
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  readonly #decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
 
   constructor(tokenizer: Tokenizer, options: { skipSpecial?: boolean } = {}) {
     this.#tokenizer = tokenizer;

@@ -80,7 +80,7 @@ export class Tokenizer {
 
   /** Text of a whole sequence; bytes that are not UTF-8 become U+FFFD. `skipSpecial` leaves out control tokens such as `<|im_end|>`. */
   decode(ids: Iterable<number>, options: { skipSpecial?: boolean } = {}): string {
-    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
     let text = '';
     for (const id of ids) if (!(options.skipSpecial && this.isSpecial(id))) text += decoder.decode(this.bytesOf(id), { stream: true });
     return text + decoder.decode();
