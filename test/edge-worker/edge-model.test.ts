@@ -1,6 +1,8 @@
-import { env } from 'cloudflare:test';
+import { env, runInDurableObject } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createEdgeClient } from '../../worker/edge/client.ts';
+import type { EdgeEnv } from '../../worker/edge/config.ts';
+import { EdgeModel } from '../../worker/edge/edge-model.ts';
 import type { EdgeAnswer, EdgeClient, EdgeEvent, EdgeRequest } from '../../worker/edge/protocol.ts';
 
 const PREFIX = 'packs/tiny';
@@ -191,6 +193,11 @@ describe('refusals', () => {
     expect(answer).toMatchObject({ accepted: false, refused: 'prompt_too_long' });
   });
 
+  it('a prompt too long to be worth counting', async () => {
+    const answer = await freshClient().generate(request({ messages: [{ role: 'user', content: ' '.repeat(5_000_000) }] }), never);
+    expect(answer).toMatchObject({ accepted: false, refused: 'prompt_too_long', promptTokens: null });
+  });
+
   it('a request of another version', async () => {
     const answer = await freshClient().generate(request({ maxTokens: 0 }), never);
     expect(answer).toMatchObject({ accepted: false, refused: 'bad_request' });
@@ -235,6 +242,39 @@ describe('a pack that cannot be loaded', () => {
     const answer = await freshClient().generate(request(), never);
     expect(answer).toMatchObject({ accepted: false, refused: 'model_unavailable' });
     if (!answer.accepted) expect(answer.message).toContain('tokenizer.bin');
+  });
+});
+
+describe('memory', () => {
+  /** An object with another limit than the test's configuration has. */
+  const withMemory = (bytes: number, work: (client: EdgeClient) => Promise<void>) =>
+    runInDurableObject(env.EDGE_MODEL.getByName(`tiny:memory:${replica++}`), async (_, state) => {
+      const model = new EdgeModel(state, { ...env, NEARSIDE_EDGE_MEMORY_BYTES: String(bytes) } as unknown as EdgeEnv);
+      const fetch = (url: string, init?: RequestInit) => model.fetch(new Request(url, init));
+      await work(createEdgeClient({ idFromName: () => ({}), get: () => ({ fetch }) } as never, 'any'));
+    });
+
+  it('too small for the weights makes the model unavailable, with the reason', async () => {
+    await withMemory(70_000, async (client) => {
+      const answer = await client.generate(request(), never);
+      expect(answer).toMatchObject({ accepted: false, refused: 'model_unavailable' });
+      if (!answer.accepted) expect(answer.message).toMatch(/memory|bytes/i);
+    });
+  });
+
+  it('that ends in the middle of an answer ends the answer with an error, and the next one works', async () => {
+    let bytes = 0;
+    await withMemory(100_000_000, async (client) => {
+      await ask(client);
+      bytes = (await client.status()).memory!.wasmBytes;
+    });
+    await withMemory(bytes, async (client) => {
+      const { last, text } = await ask(client, { maxTokens: 4000, sampling: { seed: 1, logitBias: {} } });
+      expect(text.length).toBeGreaterThan(0);
+      expect(last).toMatchObject({ type: 'error', code: 'out_of_memory' });
+      expect((await ask(client)).last).toMatchObject({ type: 'finish' });
+      expect(await client.status()).toMatchObject({ state: 'ready', running: 0 });
+    });
   });
 });
 

@@ -1,5 +1,6 @@
 import type { ChatMessage } from '../../models/template/message.ts';
 import { ReasoningSplitter } from '../../models/template/reasoning.ts';
+import { TemplateError } from '../../models/template/template-error.ts';
 import { type GenerateEvent, generate } from '../../wasm/engine/generate.ts';
 import { resolveSampling } from '../../wasm/engine/sampling.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
@@ -14,16 +15,26 @@ export interface Prompt {
   thinking: boolean;
 }
 
+/** No vocabulary that is known has a longer token, characters. */
+const LONGEST_TOKEN = 256;
+
 /** Turns messages into ids. Throws a `RefusalError` when the template rejects them or the prompt is too long. */
 export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
-  const { ids, thinking } = encode(engine, request);
   const { contextLength } = engine.manifest.config;
   const limit = Math.min(request.maxPromptTokens ?? contextLength, contextLength - 1);
+  // A text that cannot fit is not worth tokenizing: megabytes of it would keep everyone waiting.
+  const characters = request.messages.reduce((sum, { content }) => sum + content.length, 0);
+  if (characters > limit * LONGEST_TOKEN) {
+    throw new RefusalError('prompt_too_long', `The prompt has ${characters} characters; the edge model takes ${limit} tokens here.`);
+  }
+  const { ids, thinking } = encode(engine, request);
   if (ids.length > limit) {
     throw new RefusalError('prompt_too_long', `The prompt has ${ids.length} tokens; the edge model takes ${limit} here.`, {
       promptTokens: ids.length,
     });
   }
+  if (ids.length === 0)
+    throw new RefusalError('bad_request', 'The chat template makes an empty prompt of these messages.', { promptTokens: 0 });
   return { ids, thinking };
 }
 
@@ -31,7 +42,8 @@ function encode(engine: Engine, request: EdgeRequest): Prompt {
   try {
     return engine.template.encode(request.messages as ChatMessage[], { variables: request.templateOptions });
   } catch (error) {
-    throw new RefusalError('bad_request', error instanceof Error ? error.message : String(error));
+    if (error instanceof TemplateError) throw new RefusalError('bad_request', error.message);
+    throw error;
   }
 }
 

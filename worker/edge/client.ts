@@ -30,7 +30,7 @@ export function createEdgeClient(namespace: EdgeNamespace, name: string): EdgeCl
         return unavailable(error);
       }
       if (!response.ok || !response.body) return readRefusal(response);
-      return { accepted: true, events: readEvents(response.body, signal) };
+      return { accepted: true, events: readEvents(abortable(response.body, signal), signal) };
     },
     async status() {
       const response = await call('/status');
@@ -59,7 +59,7 @@ const unavailable = (error: unknown): EdgeAnswer => ({
 
 /** Ends after `finish` or `error`; an answer that breaks off ends with an `error` of code `edge_disconnected`. Throws the signal's reason when aborted. */
 async function* readEvents(body: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<EdgeEvent, void, void> {
-  const values = readNdjson(abortable(body, signal));
+  const values = readNdjson(body);
   try {
     for await (const value of values) {
       signal.throwIfAborted();
