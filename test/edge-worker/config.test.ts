@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { parseEdgeConfig } from '../../worker/edge/config.ts';
+
+it('with nothing set takes the small pack in the assets, within what an isolate holds', () => {
+  expect(parseEdgeConfig({})).toEqual({ pack: { from: 'assets', prefix: '' }, sessions: 4, queue: 8, maxBytes: 100_000_000 });
+});
+
+it.each([
+  ['assets:default', { from: 'assets', prefix: 'default' }],
+  ['packs/smollm2/', { from: 'r2', prefix: 'packs/smollm2' }],
+])('reads where the pack lies: %s', (value, pack) => {
+  expect(parseEdgeConfig({ NEARSIDE_EDGE_PACK: value }).pack).toEqual(pack);
+});
+
+it.each([
+  ['NEARSIDE_EDGE_SESSIONS', '0'],
+  ['NEARSIDE_EDGE_QUEUE', 'many'],
+  ['NEARSIDE_EDGE_MEMORY_BYTES', '1.5'],
+])('refuses %s=%s by name', (name, value) => {
+  expect(() => parseEdgeConfig({ [name]: value })).toThrow(name);
+});
+
+it('an empty variable is as good as none', () => {
+  expect(parseEdgeConfig({ NEARSIDE_EDGE_QUEUE: '' }).queue).toBe(8);
+});
