@@ -4,10 +4,11 @@ import { generate } from './generate.ts';
 import { inspect } from './inspect.ts';
 import { logits } from './logits.ts';
 import { pack } from './pack.ts';
+import { pull } from './pull.ts';
 import { tokenize } from './tokenize.ts';
 import { verify } from './verify.ts';
 
-const COMMANDS: Record<string, Command> = { pack, inspect, verify, logits, tokenize, generate };
+const COMMANDS: Record<string, Command> = { pack, inspect, verify, logits, tokenize, generate, pull };
 
 const HELP = `npm run -s models -- COMMAND ...
 
