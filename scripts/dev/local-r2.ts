@@ -33,11 +33,22 @@ export async function copyPackToR2(
       const files = [...manifest.files, ...(manifest.tokenizer ? [manifest.tokenizer] : [])];
       onCopy(files.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6);
       // One file at a time: a file is at most 24 MiB, a pack has half a gigabyte.
-      for (const { name } of files) await bucket.put(`${prefix}/${name}`, await readFile(join(folder, name)));
-      await bucket.put(`${prefix}/manifest.json`, text);
+      for (const { name } of files) await put(bucket, `${prefix}/${name}`, await readFile(join(folder, name)));
+      await put(bucket, `${prefix}/manifest.json`, text);
     }
   } finally {
     await proxy.dispose();
   }
   return { name: manifest.name, fixture: manifest.fixture, prefix };
+}
+
+/** Tries again for a while: another development server of this checkout may hold the local bucket's database. */
+async function put(bucket: Bucket, key: string, value: Uint8Array, attempts = 20): Promise<void> {
+  try {
+    await bucket.put(key, value);
+  } catch (error) {
+    if (attempts <= 1) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    await put(bucket, key, value, attempts - 1);
+  }
 }
