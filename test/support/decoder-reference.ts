@@ -147,11 +147,12 @@ function softmax(scores: number[]): number[] {
   return weights.map((weight) => weight / total);
 }
 
-/** What the integer kernels do to activations: int8 per block of 32, scale max|x| / 127. */
-export function roundToInt8(x: number[]): number[] {
-  return x.map((value, i) => {
-    const block = x.slice(i - (i % 32), i - (i % 32) + 32);
-    const scale = Math.fround(Math.max(...block.map(Math.abs)) / 127);
-    return scale === 0 ? 0 : Math.round(value / scale) * scale;
-  });
-}
+/** What the integer kernels do to activations: integers per block of 32, scale max|x| / levels. 127 levels (int8) for q4_0, 32767 (int16) for q8_0. */
+export const roundActivations =
+  (type: 'q4_0' | 'q8_0') =>
+  (x: number[]): number[] =>
+    x.map((value, i) => {
+      const block = x.slice(i - (i % 32), i - (i % 32) + 32);
+      const scale = Math.fround(Math.max(...block.map(Math.abs)) / (type === 'q4_0' ? 127 : 32767));
+      return scale === 0 ? 0 : Math.round(value / scale) * scale;
+    });

@@ -48,10 +48,10 @@ function inputs(count: number, kind: Input): Float32Array {
 }
 
 /** Scalar rounding of one block of 32: ties to even, as IEEE rounds. */
-function roundBlock(x: Float32Array): { q: number[]; scale: number } {
+function roundBlock(x: Float32Array, levels: number): { q: number[]; scale: number } {
   const largest = x.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
   if (largest < 2 ** -100) return { q: Array.from(x, () => 0), scale: 0 };
-  const scale = fround(largest / 127);
+  const scale = fround(largest / levels);
   const nearest = (v: number) => {
     const floor = Math.floor(v);
     if (v - floor !== 0.5) return Math.round(v);
@@ -63,7 +63,7 @@ function roundBlock(x: Float32Array): { q: number[]; scale: number } {
 /** y = W x by the definition: integer sums per block, then float32 operations in the order of the blocks. */
 function scalarProduct(type: 'q4_0' | 'q8_0', bytes: Uint8Array, rows: number, x: Float32Array): Float32Array {
   const blocks = x.length / 32;
-  const rounded = Array.from({ length: blocks }, (_, b) => roundBlock(x.subarray(b * 32, b * 32 + 32)));
+  const rounded = Array.from({ length: blocks }, (_, b) => roundBlock(x.subarray(b * 32, b * 32 + 32), type === 'q4_0' ? 127 : 32767));
   const [tile, scalesAt] = type === 'q4_0' ? [144, 128] : [272, 256];
   return Float32Array.from({ length: rows }, (_, row) => {
     let y = 0;

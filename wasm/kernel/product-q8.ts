@@ -1,6 +1,7 @@
 /**
- * y = W x with q8_0 weights and int8 activations: both as int16, multiplied and added in pairs into int32 (relaxed SIMD's dot product wants one operand in
- * 7 bits, and neither is). Sums of blocks are added in order as f32(sum) * (weight scale * activation scale).
+ * y = W x with q8_0 weights and int16 activations: both as int16, multiplied and added in pairs into int32 (relaxed SIMD's dot product wants one operand in
+ * 7 bits, and neither is). A block's sum stays below 32 * 128 * 32767, which int32 holds. Sums of blocks are added in order as
+ * f32(sum) * (weight scale * activation scale).
  */
 import { PAIRS_BLOCK } from './quantize';
 import { HALF_MASK, PAIRS_TILE, Q8_TILE, scalesHigh, scalesLow } from './tile';

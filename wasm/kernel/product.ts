@@ -1,6 +1,6 @@
 /**
  * y = W x for one or several tokens, whatever the weight type. `input` names the activations, `product` multiplies them with a matrix; they are rounded to
- * int8 when the first matrix wants that, and only once for all that share them.
+ * integers when the first matrix wants that, and only once for all that share them.
  */
 import { F32, Matrix, Part, Q4_0 } from './model';
 import { gemmF32, gemvF32 } from './product-f32';
