@@ -43,7 +43,7 @@ export function misconfigured(message: string): Health {
 
 function edgeReport(status: EdgeStatus | null, offeredName: string | null) {
   if (!status) return { configured: true, state: 'unreachable' };
-  const { state, fixture, quantization, error, running, queued, contextLength, memory, rates } = status;
+  const { state, fixture, quantization, error, running, queued, contextLength, loadMs, memory, rates } = status;
   return {
     configured: true,
     model: offeredName ?? status.model,
@@ -54,6 +54,7 @@ function edgeReport(status: EdgeStatus | null, offeredName: string | null) {
     running,
     queued,
     contextLength,
+    loadMs,
     memory,
     rates,
   };
