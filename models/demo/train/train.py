@@ -2,7 +2,7 @@
 
 One process a core, each with half of every batch: small matrices gain little from two threads, and lose much when something else wants a core.
 
-    python tokenizer.py CHECKPOINT && python train.py CHECKPOINT [--steps 9000]
+    python tokenizer.py CHECKPOINT && python train.py CHECKPOINT [--steps 2500]
 
 Restartable: run the same command again and it goes on from the last saved state (CHECKPOINT/state.pt, every few minutes).
 CHECKPOINT ends as an ordinary Hugging Face folder.
@@ -26,27 +26,45 @@ from transformers import GenerationConfig, Qwen3_5ForCausalLM, Qwen3_5TextConfig
 from data import SEED, evaluation, example
 from tokenizer import render
 
-BATCH_TOKENS = 2600
+BATCH_TOKENS = 3600
 POOL = 6400
-PEAK_RATE = 1.6e-3
-WARM_UP = 250
-SAVE_SECONDS = 240
+MATRIX_RATE = 5e-3
+OTHER_RATE = 3e-3
+WARM_UP = 100
+SAVE_SECONDS = 180
+ONE_CHUNK = 96
 
 chunk_rule = qwen.torch_chunk_gated_delta_rule
 
 
-def short_chunks(*tensors, **options):
-    """transformers' own chunked rule, in chunks of 16 (prompts are short) and in full precision."""
-    options['chunk_size'] = 16
+def one_chunk_rule(query, key, value, g, beta, **options):
+    """The gated delta rule of transformers' torch_chunk_gated_delta_rule with the whole (short) sequence as one chunk and no state before it.
+
+    About twice as fast to train on a CPU. Shapes: query, key [batch, length, heads, dk], value [batch, length, heads, dv], g and beta [batch, length, heads].
+    Source: Yang et al., Gated Delta Networks, section 3.3 (UT transform).
+    """
+    length, width = query.shape[1], query.shape[3]
+    if length > ONE_CHUNK:
+        return chunk_rule(query, key, value, g=g, beta=beta, **options)
     with torch.autocast('cpu', enabled=False):
-        return chunk_rule(*tensors, **options)
+        q, k, v = (x.transpose(1, 2).float() for x in (query, key, value))
+        q = q * torch.rsqrt(q.pow(2).sum(-1, keepdim=True) + 1e-6) * width**-0.5
+        k = k * torch.rsqrt(k.pow(2).sum(-1, keepdim=True) + 1e-6)
+        b = beta.transpose(1, 2).float().unsqueeze(-1)
+        total = g.transpose(1, 2).float().cumsum(-1)
+        later = torch.ones(length, length, dtype=torch.bool).triu(1)
+        decay = (total.unsqueeze(-1) - total.unsqueeze(-2)).masked_fill(later, float('-inf')).exp()
+        keys = k.transpose(-1, -2)
+        values = torch.linalg.solve_triangular((k * b) @ keys * decay, v * b, upper=False, unitriangular=True)
+        out = (q @ keys * decay) @ values
+        return out.transpose(1, 2).contiguous().to(query.dtype), None
 
 
 def model_config(tokenizer):
     return Qwen3_5TextConfig(
-        vocab_size=tokenizer.get_vocab_size(), hidden_size=256, intermediate_size=384, num_hidden_layers=8, num_attention_heads=4, num_key_value_heads=2,
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=256, intermediate_size=640, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2,
         head_dim=64, linear_num_key_heads=4, linear_num_value_heads=4, linear_key_head_dim=32, linear_value_head_dim=32, tie_word_embeddings=True,
-        max_position_embeddings=1024, full_attention_interval=4,
+        max_position_embeddings=1024, full_attention_interval=2, attn_implementation='eager',
         rope_parameters={'rope_type': 'default', 'rope_theta': 10000.0, 'partial_rotary_factor': 0.25, 'mrope_section': [3, 3, 2], 'mrope_interleaved': True},
         eos_token_id=tokenizer.token_to_id('<|im_end|>'), pad_token_id=tokenizer.token_to_id('<|endoftext|>'),
     )
@@ -109,9 +127,17 @@ def score(model, tokenizer, examples):
     return {job: sum(found) / len(found) for job, found in right.items()}
 
 
-def rate(step, steps):
-    """Warm-up, then constant, then linear to zero over the last 40 %."""
-    return PEAK_RATE * min(1, (step + 1) / WARM_UP, max(0.0, (steps - step) / (0.4 * steps)))
+def schedule(step, steps):
+    """Share of the peak rate: warm-up, then constant, then linear to zero over the second half."""
+    return min(1, (step + 1) / WARM_UP, max(0.0, (steps - step) / (0.5 * steps)))
+
+
+def make_optimizers(model):
+    """Muon for the layers' matrices, which needs far fewer examples here, and AdamW for the rest (token table, norms, convolutions, small projections)."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and 'embed' not in name and min(p.shape) > 8]
+    others = [p for p in model.parameters() if not any(p is m for m in matrices)]
+    return [torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.02, adjust_lr_fn='match_rms_adamw'),
+            torch.optim.AdamW(others, lr=OTHER_RATE, weight_decay=0.0, betas=(0.9, 0.98), fused=True)]
 
 
 def average_gradients(parameters, processes):
@@ -133,8 +159,8 @@ def make_pool(tokenizer, pool, rank, processes):
     return batches([sequence for share in shares for sequence in share], random.Random(f'{SEED}:{pool}'))
 
 
-def save(path, model, optimizer, step, pool):
-    torch.save({'model': model.state_dict(), 'optimizer': optimizer.state_dict(), 'step': step, 'pool': pool}, path + '.new')
+def save(path, model, optimizers, step, pool):
+    torch.save({'model': model.state_dict(), 'optimizers': [o.state_dict() for o in optimizers], 'step': step, 'pool': pool}, path + '.new')
     os.replace(path + '.new', path)
 
 
@@ -143,15 +169,14 @@ def train(rank, args):
     dist.init_process_group('gloo', rank=rank, world_size=args.processes, timeout=timedelta(minutes=30))
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
-    qwen.torch_chunk_gated_delta_rule = short_chunks
+    qwen.torch_chunk_gated_delta_rule = one_chunk_rule
     say = (lambda *text: print(*text, flush=True)) if rank == 0 else (lambda *text: None)
-    qwen.torch_chunk_gated_delta_rule = short_chunks
+    qwen.torch_chunk_gated_delta_rule = one_chunk_rule
 
     tokenizer = Tokenizer.from_file(f'{args.checkpoint}/tokenizer.json')
     model = Qwen3_5ForCausalLM(model_config(tokenizer))
     parameters = list(model.parameters())
-    groups = [{'params': [p for p in parameters if p.ndim == 2], 'weight_decay': 0.05}, {'params': [p for p in parameters if p.ndim != 2], 'weight_decay': 0.0}]
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+    optimizers = make_optimizers(model)
     say(f'{sum(p.numel() for p in parameters):,} parameters, {args.steps} steps')
 
     step = pool = 0
@@ -159,7 +184,8 @@ def train(rank, args):
     if os.path.exists(state_file):
         state = torch.load(state_file)
         model.load_state_dict(state['model'])
-        optimizer.load_state_dict(state['optimizer'])
+        for optimizer, saved_state in zip(optimizers, state['optimizers']):
+            optimizer.load_state_dict(saved_state)
         step, pool = state['step'], state['pool']
         say(f'going on at step {step}')
 
@@ -170,8 +196,8 @@ def train(rank, args):
         for batch in make_pool(tokenizer, pool, rank, args.processes):
             if step >= args.steps:
                 break
-            for group in optimizer.param_groups:
-                group['lr'] = rate(step, args.steps)
+            for optimizer, peak in zip(optimizers, (MATRIX_RATE, OTHER_RATE)):
+                optimizer.param_groups[0]['lr'] = peak * schedule(step, args.steps)
             ids, labels = tensors(batch[rank :: args.processes])
             with torch.autocast('cpu', dtype=torch.bfloat16):
                 logits, targets = answer_logits(model, ids, labels)
@@ -179,27 +205,28 @@ def train(rank, args):
             loss.backward()
             average_gradients(parameters, args.processes)
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
             step += 1
             losses.append(loss.item())
             tokens += ids.numel() * args.processes
-            if step % 100 == 0:
+            if step % 50 == 0:
                 elapsed = time.time() - started
                 left = elapsed / (step - first) * (args.steps - step)
                 say(f'step {step}/{args.steps}  loss {sum(losses) / len(losses):.4f}  {tokens / elapsed:,.0f} tokens/s  {left / 60:.0f} min left')
                 losses = []
-            if rank == 0 and step % 500 == 0:
+            if rank == 0 and step % 250 == 0:
                 scores = score(model, tokenizer, held)
                 say(f'  held-out {sum(scores.values()) / len(scores):.1%}: ' + ' '.join(f'{job} {value:.0%}' for job, value in scores.items()))
             if rank == 0 and time.time() - saved > SAVE_SECONDS:
-                save(state_file, model, optimizer, step, pool)
+                save(state_file, model, optimizers, step, pool)
                 saved = time.time()
 
     if rank == 0:
         model.generation_config = GenerationConfig(do_sample=False, eos_token_id=[model.config.eos_token_id, model.config.pad_token_id], pad_token_id=model.config.pad_token_id)
         model.save_pretrained(args.checkpoint)
-        save(state_file, model, optimizer, step, pool)
+        save(state_file, model, optimizers, step, pool)
         scores = score(model, tokenizer, held)
         say(json.dumps({'average': round(sum(scores.values()) / len(scores), 4), 'seconds': round(time.time() - started), **{job: round(value, 4) for job, value in scores.items()}}))
     dist.destroy_process_group()
@@ -208,7 +235,7 @@ def train(rank, args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint')
-    parser.add_argument('--steps', type=int, default=7000)
+    parser.add_argument('--steps', type=int, default=2500)
     parser.add_argument('--processes', type=int, default=2)
     parser.add_argument('--port', type=int, default=29517)
     args = parser.parse_args()
