@@ -54,7 +54,7 @@ its hash could not be checked.`,
     const onRetry = (reason: string, waitMs: number) => reporter.say(`${reason} Trying again in ${(waitMs / 1000).toFixed(1)} s.`);
     const interrupted = new AbortController();
     process.once('SIGINT', () => interrupted.abort(new ModelError('Interrupted; the same command goes on from here.')));
-    const shared = { connections, onProgress: reporter.onProgress, signal: interrupted.signal };
+    const shared = { connections, onProgress: reporter.onProgress, onResume: reporter.onResume, signal: interrupted.signal };
 
     if (/^https?:\/\//.test(what)) {
       for (const name of ['quant', 'file'] as const)

@@ -37,8 +37,15 @@ function clock(seconds: number): string {
   return hours > 0 ? `${hours}:${pad(minutes)}:${pad(rest)}` : `${minutes}:${pad(rest)}`;
 }
 
-/** Reports a transfer on stderr, with its rate and the time left. Says so when it begins with something done. */
-export function transferReporter(label: string): { onProgress: (done: number, total: number) => void; say: (text: string) => void } {
+export interface TransferReporter {
+  onProgress: (done: number, total: number) => void;
+  onResume: (done: number, total: number) => void;
+  /** A line between those of the progress. */
+  say: (text: string) => void;
+}
+
+/** Reports a transfer on stderr, with its rate and the time left. */
+export function transferReporter(label: string): TransferReporter {
   const terminal = process.stderr.isTTY;
   const meter = new RateMeter();
   let last: number | null = null;
@@ -52,7 +59,6 @@ export function transferReporter(label: string): { onProgress: (done: number, to
     if (last === null) {
       meter.add(now, done);
       last = now;
-      if (done > 0 && done < total) say(`Going on at ${megabytes(done)} of ${megabytes(total)} MB.`);
       return;
     }
     if (now - last < (terminal ? REDRAW_MS : LOG_MS) && done < total) return;
@@ -64,5 +70,6 @@ export function transferReporter(label: string): { onProgress: (done: number, to
     lineOpen = terminal && done < total;
     if (terminal && done === total) process.stderr.write('\n');
   };
-  return { onProgress, say };
+  const onResume = (done: number, total: number) => say(`Going on at ${megabytes(done)} of ${megabytes(total)} MB.`);
+  return { onProgress, onResume, say };
 }

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { readFile, rm, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { inOrder } from '../hub/in-order.ts';
 import type { RemoteFile } from '../hub/remote-file.ts';
 import { ModelError } from '../model-error.ts';
@@ -29,7 +31,7 @@ export class ArrivingFile implements RandomAccessFile {
   #shown: { start: number; bytes: Uint8Array } = { start: 0, bytes: new Uint8Array(0) };
 
   private constructor(remote: RemoteFile, headPath: string, head: Uint8Array, transfer: TransferOptions) {
-    this.name = remote.name;
+    this.name = basename(remote.name);
     this.size = remote.size;
     this.#remote = remote;
     this.#headPath = headPath;
@@ -46,6 +48,11 @@ export class ArrivingFile implements RandomAccessFile {
   /** Bytes of the head that are here. */
   get headBytes(): number {
     return this.#head.length;
+  }
+
+  /** Of the head, in hex: what was packed by one head must not go on with another. */
+  get headSha256(): string {
+    return createHash('sha256').update(this.#head).digest('hex');
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
@@ -82,7 +89,7 @@ export class ArrivingFile implements RandomAccessFile {
     yield* inOrder(read, Math.max(position, this.#head.length), this.size, { chunkBytes, connections, signal });
   }
 
-  /** Removes the head that was kept: it may be what is wrong with the file. */
+  /** Removes the head that was kept, because it may be what is wrong with the file; the next run fetches it again. */
   async forget(): Promise<void> {
     await rm(this.#headPath, { force: true });
   }

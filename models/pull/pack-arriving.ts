@@ -20,11 +20,10 @@ export interface PackArrivingOptions {
   partial: PartialFolder;
   /** Where to keep the file itself as it passes; null to keep nothing. */
   keepPath: string | null;
+  /** How much is taken in between two records of progress, and so taken in again after a kill. */
+  recordBytes: number;
   signal?: AbortSignal;
 }
-
-/** How much is done at most between two records of progress, and so done again after a kill. */
-const RECORD_BYTES = 16 << 20;
 
 /**
  * Takes one weight file in from front to back: hashes it, packs what the model needs, records how far it came. Goes on where an earlier run was killed.
@@ -32,8 +31,10 @@ const RECORD_BYTES = 16 << 20;
  * @param index the file's number in the source
  */
 export async function packArriving(published: HubFile, arriving: ArrivingFile, index: number, options: PackArrivingOptions): Promise<void> {
-  const { source, layout, partial, keepPath, signal } = options;
-  const before = partial.progress(published.path);
+  const { source, layout, partial, keepPath, recordBytes, signal } = options;
+  const found = partial.progress(published.path);
+  const head = arriving.headSha256;
+  const before = found?.head === head ? found : null;
   const hash = await PublishedHash.start(published, before ? Buffer.from(before.hash, 'base64') : undefined);
   const from = before?.position ?? 0;
   const pieces = planPieces(source, layout, index, published.size).filter((piece) => piece.end > from);
@@ -47,9 +48,9 @@ export async function packArriving(published: HubFile, arriving: ArrivingFile, i
       await keepBytes(keep, piece.start, bytes);
       await packPiece(piece, bytes, arriving, options);
       signal?.throwIfAborted();
-      if (piece.end - recorded >= RECORD_BYTES || piece.end === published.size) {
+      if (piece.end - recorded >= recordBytes || piece.end === published.size) {
         await Promise.all([options.writer.sync(), keep?.datasync()]);
-        await partial.setProgress(published.path, { position: piece.end, hash: Buffer.from(hash.save()).toString('base64') });
+        await partial.setProgress(published.path, { position: piece.end, hash: Buffer.from(hash.save()).toString('base64'), head });
         recorded = piece.end;
       }
     }

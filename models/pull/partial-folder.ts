@@ -7,6 +7,8 @@ export interface FileProgress {
   position: number;
   /** State of the file's hash at `position`, base64. */
   hash: string;
+  /** SHA-256 of the head that said what the bytes before `position` are. */
+  head: string;
 }
 
 interface State {

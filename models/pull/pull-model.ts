@@ -30,8 +30,10 @@ export interface PullOptions {
   /** Ranges fetched at a time; memory grows by `chunkBytes` for each. */
   connections: number;
   chunkBytes: number;
-  /** Bytes of weight files that are here, and of all. Called first with what an earlier run left. */
+  /** Bytes of weight files that are here, and of all. */
   onProgress: (done: number, total: number) => void;
+  /** Called at the start when an earlier run left something. */
+  onResume?: (done: number, total: number) => void;
   signal?: AbortSignal;
 }
 
@@ -67,21 +69,21 @@ async function pullInto(
 ): Promise<{ manifest: Manifest; warnings: string[] }> {
   const progress = startProgress(options.onProgress);
   const { chunkBytes, connections, signal, quantization, keep } = options;
-  const transfer: TransferOptions = { chunkBytes, connections, signal, onBytes: progress.add };
-  const { weights, arriving, source } = await openArriving(repository, partial, options, transfer);
+  const arriving = await openArriving(repository, partial, options, { chunkBytes, connections, signal, onBytes: progress.add });
+  const source = await openArrivingSource(repository, arriving, partial, options);
   const layout = planLayout(source.config, quantization);
   const writer = new PlacedWriter(partial.pack, layout);
   try {
     const { description, tokenizer, warnings } = preparePack(source, { quantization });
-    const total = weights.reduce((sum, file) => sum + file.size, 0);
-    const here = (file: HubFile, i: number) => Math.max(partial.progress(file.path)?.position ?? 0, arriving[i]!.headBytes);
-    const done = weights.reduce((sum, file, i) => sum + here(file, i), 0);
+    const total = arriving.reduce((sum, { file }) => sum + file.size, 0);
+    const done = arriving.reduce((sum, { file, bytes }) => sum + Math.max(partial.progress(file.path)?.position ?? 0, bytes.headBytes), 0);
     const packed = layout.files.reduce((sum, file) => sum + file.bytes, tokenizer?.length ?? 0);
     await requireSpace(dirname(partial.path), Math.ceil(((packed + (keep ? total : 0)) * (total - done)) / total));
+    if (arriving.some(({ file }) => partial.progress(file.path))) options.onResume?.(done, total);
     progress.start(done, total);
-    for (const [i, file] of weights.entries()) {
+    for (const [i, { file, bytes }] of arriving.entries()) {
       const keepPath = keep ? join(partial.source, basename(file.path)) : null;
-      await packArriving(file, arriving[i]!, i, { source, layout, quantization, writer, partial, keepPath, signal });
+      await packArriving(file, bytes, i, { source, layout, quantization, writer, partial, keepPath, recordBytes: chunkBytes, signal });
     }
     const tokenizerFile = tokenizer && describeFile('tokenizer.bin', tokenizer);
     if (tokenizer) await writeFile(join(partial.pack, 'tokenizer.bin'), tokenizer);
@@ -94,28 +96,47 @@ async function pullInto(
   }
 }
 
-/** Everything but the weights is fetched here; of those, the heads. */
+/** A weight file as it is published, and as it arrives. */
+interface Arriving {
+  file: HubFile;
+  bytes: ArrivingFile;
+}
+
+/** Fetches what describes the weights, and finds the files that hold them. */
 async function openArriving(
   repository: Repository,
   partial: PartialFolder,
   { file, keep }: PullOptions,
   transfer: TransferOptions,
-): Promise<{ weights: HubFile[]; arriving: ArrivingFile[]; source: Source }> {
-  const open = (published: HubFile) =>
-    ArrivingFile.open(repository.open(published.path), join(partial.heads, basename(published.path)), transfer);
-  if (file !== undefined) {
-    const weights = [chooseGguf(repository, file)];
-    const arriving = await Promise.all(weights.map(open));
-    const source = await readGgufSource(arriving[0]!);
-    return { weights, arriving, source: { ...source, origin: originOf(repository, file) } };
-  }
+): Promise<Arriving[]> {
+  const open = async (published: HubFile): Promise<Arriving> => {
+    const headPath = join(partial.heads, basename(published.path));
+    return { file: published, bytes: await ArrivingFile.open(repository.open(published.path), headPath, transfer) };
+  };
+  if (file !== undefined) return [await open(chooseGguf(repository, file))];
   requireSafetensors(repository);
   await fetchSmallFiles(repository, [...SMALL_FILES, INDEX_FILE], partial.source, transfer);
   const index = repository.files.has(INDEX_FILE) ? readWeightMap(await readFile(join(partial.source, INDEX_FILE), 'utf8')) : null;
-  const weights = chooseWeights(repository, index, keep);
-  const arriving = await Promise.all(weights.map(open));
-  const source = await openSafetensorsSource(partial.source, () => readSafetensors(arriving));
-  return { weights, arriving, source: { ...source, name: repository.name.split('/').at(-1)!, origin: originOf(repository) } };
+  return Promise.all(chooseWeights(repository, index, keep).map(open));
+}
+
+/** Fetches the heads of the weight files, and reads from them what the model is. */
+async function openArrivingSource(
+  repository: Repository,
+  arriving: Arriving[],
+  partial: PartialFolder,
+  { file }: PullOptions,
+): Promise<Source> {
+  const files = arriving.map(({ bytes }) => bytes);
+  try {
+    if (file !== undefined) return { ...(await readGgufSource(files[0]!)), origin: originOf(repository, file) };
+    const source = await openSafetensorsSource(partial.source, () => readSafetensors(files));
+    return { ...source, name: repository.name.split('/').at(-1)!, origin: originOf(repository) };
+  } catch (error) {
+    // A head's own bytes are checked with the rest of its file; until then what it says may be a transfer's fault.
+    await Promise.all(files.map((each) => each.forget()));
+    throw error;
+  }
 }
 
 const originOf = ({ name, commit }: Repository, file?: string): string => `${name}${file ? `/${file}` : ''}@${commit.slice(0, 12)}`;

@@ -17,6 +17,8 @@ export interface PullPackOptions {
   /** Files fetched at a time. */
   connections: number;
   onProgress: (done: number, total: number) => void;
+  /** Called at the start when an earlier run left something. */
+  onResume?: (done: number, total: number) => void;
   signal?: AbortSignal;
 }
 
@@ -72,7 +74,7 @@ async function fetchFiles(
   files: PackFile[],
   folder: string,
   open: (file: PackFile) => RemoteFile,
-  { connections, onProgress, signal }: PullPackOptions,
+  { connections, onProgress, onResume, signal }: PullPackOptions,
 ): Promise<void> {
   const missing: PackFile[] = [];
   for (const file of files) if (!(await isPresent(join(folder, file.name), file))) missing.push(file);
@@ -80,6 +82,7 @@ async function fetchFiles(
   const needed = missing.reduce((sum, file) => sum + file.bytes, 0);
   await requireSpace(dirname(folder), needed);
   let done = total - needed;
+  if (done > 0) onResume?.(done, total);
   onProgress(done, total);
   const count = (bytes: number) => {
     done += bytes;

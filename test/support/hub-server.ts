@@ -32,6 +32,8 @@ export type Fault =
 
 export interface HubServer {
   endpoint: string;
+  /** Where large files are, by name; also any other web server, for a finished pack. */
+  storage: string;
   /** Every request so far. */
   seen: HubRequest[];
   /** Content bytes of files sent so far. */
@@ -182,6 +184,15 @@ function handle(host: HubRequest['host'], incoming: IncomingMessage, response: S
   });
 }
 
+const drained = (response: ServerResponse): Promise<void> =>
+  new Promise((done) => {
+    const end = () => {
+      response.off('drain', end).off('close', end);
+      done();
+    };
+    response.on('drain', end).on('close', end);
+  });
+
 /** Sends the content, with the fault in it. `start` is the place of its first byte in the file. */
 async function send(
   response: ServerResponse,
@@ -202,7 +213,7 @@ async function send(
     if (fault?.kind === 'flip' && fault.at >= start + at && fault.at < start + at + part.length) part[fault.at - start - at]! ^= 1;
     onSent(part.length);
     at += part.length;
-    if (!response.write(part)) await new Promise((done) => response.once('drain', done).once('close', done));
+    if (!response.write(part)) await drained(response);
     if (at >= end || response.destroyed) break;
   }
   if (fault?.kind === 'stall') return;
