@@ -61,6 +61,19 @@ export class ScriptedStage implements Stage {
     this.sessions.set(session, []);
   }
 
+  async fork(session: string, as: string, tokens?: number): Promise<void> {
+    this.#mustBeIdle();
+    const seen = this.sessions.get(session);
+    if (!seen) throw new StageError('unknown_session', `Session ${session} is not open.`);
+    if (this.sessions.has(as)) throw new StageError('session_exists', `Session ${as} is open already.`);
+    this.sessions.set(as, seen.slice(0, tokens));
+  }
+
+  /** A byte a token. */
+  async bytesOf(sessions: string[]): Promise<number> {
+    return sessions.reduce((sum, session) => sum + (this.sessions.get(session)?.length ?? 0), 0);
+  }
+
   async close(session: string): Promise<void> {
     this.#mustBeIdle();
     this.sessions.delete(session);

@@ -51,6 +51,10 @@ export class LocalStage implements Stage {
     return this.#inTurn(() => void this.#parts.sessions.open(session));
   }
 
+  fork(session: string, as: string, tokens?: number): Promise<void> {
+    return this.#inTurn(() => void this.#parts.sessions.fork(session, as, tokens));
+  }
+
   close(session: string): Promise<void> {
     return this.#inTurn(() => this.#parts.sessions.close(session));
   }
@@ -110,6 +114,10 @@ export class LocalStage implements Stage {
         throw error;
       }
     });
+  }
+
+  async bytesOf(sessions: string[]): Promise<number> {
+    return this.#parts.sessions.bytesOf(sessions);
   }
 
   async memory(): Promise<StageMemory> {

@@ -62,6 +62,8 @@ export class Sessions {
   readonly #open = new Map<string, Session>();
   readonly #slots: Pool;
   readonly #pages: Pool;
+  /** How many sessions hold a page, where it is more than one. */
+  readonly #holders = new Map<number, number>();
 
   constructor(arena: Arena, layout: StateLayout) {
     this.#arena = arena;
@@ -89,7 +91,46 @@ export class Sessions {
     if (!session) return;
     this.#open.delete(id);
     this.#slots.give(session.slot);
-    for (const page of session.pages) this.#pages.give(page);
+    for (const page of session.pages) this.#release(page);
+  }
+
+  /**
+   * A session in the state of another, or, cut back to its first `tokens`, in the state it was in then. Full pages are shared, since nothing writes to them
+   * any more; the page table, the recurrent state and a page that is still being filled are copied. Throws `unknown_session`, `session_exists`, `bad_input`
+   * when a recurrent state would have to be cut back, or `out_of_memory`, and then nothing has changed.
+   */
+  fork(id: string, as: string, tokens?: number): Session {
+    const source = this.get(id);
+    const position = tokens ?? source.position;
+    if (this.#open.has(as)) throw new StageError('session_exists', `Session ${as} is open already.`);
+    if (!Number.isInteger(position) || position < 0 || position > source.position)
+      throw new StageError('bad_input', `Session ${id} has seen ${source.position} tokens, so there is no state after ${position}.`);
+    if (position < source.position && this.layout.recurrentBytes > 0)
+      throw new StageError('bad_input', `Session ${id} has a recurrent state at ${source.position} tokens, which cannot be cut back.`);
+    const full = Math.floor(position / PAGE);
+    const pages = source.pages.slice(0, Math.ceil(position / PAGE));
+    const slot = this.#slots.take();
+    try {
+      if (pages.length > full) pages[full] = this.#copyOfPage(pages[full]!);
+    } catch (error) {
+      this.#slots.give(slot);
+      throw error;
+    }
+    for (const page of pages.slice(0, full)) this.#holders.set(page, (this.#holders.get(page) ?? 1) + 1);
+    const bytes = new Uint8Array(this.#arena.memory.buffer);
+    bytes.copyWithin(slot, source.slot, source.slot + this.#slots.blockBytes);
+    const hidden = position === source.position ? source.hidden : null;
+    const session: Session = { id: as, position, slot, pages, hidden, broken: false };
+    this.#writePageTable(session);
+    this.#open.set(as, session);
+    return session;
+  }
+
+  /** Bytes of these sessions' state; what several of them share counts once, and ids that are not open count nothing. */
+  bytesOf(ids: string[]): number {
+    const sessions = ids.flatMap((id) => this.#open.get(id) ?? []);
+    const pages = new Set(sessions.flatMap((session) => session.pages));
+    return sessions.length * this.#slots.blockBytes + pages.size * this.#pages.blockBytes;
   }
 
   /** Throws `unknown_session`, also for one that a stopped step has left unusable. */
@@ -107,8 +148,25 @@ export class Sessions {
     const blocks = this.#pages.takeAll(counts.reduce((sum, count) => sum + Math.max(0, count), 0));
     for (const [i, { session }] of wanted.entries()) {
       session.pages.push(...blocks.splice(0, Math.max(0, counts[i]!)));
-      new Uint32Array(this.#arena.memory.buffer, session.slot, session.pages.length).set(session.pages);
+      this.#writePageTable(session);
     }
+  }
+
+  #writePageTable({ slot, pages }: Session): void {
+    new Uint32Array(this.#arena.memory.buffer, slot, pages.length).set(pages);
+  }
+
+  #copyOfPage(page: number): number {
+    const copy = this.#pages.take();
+    new Uint8Array(this.#arena.memory.buffer).copyWithin(copy, page, page + this.#pages.blockBytes);
+    return copy;
+  }
+
+  #release(page: number): void {
+    const holders = this.#holders.get(page) ?? 1;
+    if (holders === 1) this.#pages.give(page);
+    else if (holders === 2) this.#holders.delete(page);
+    else this.#holders.set(page, holders - 1);
   }
 
   /** Address of a session's recurrent state. */

@@ -90,6 +90,14 @@ export interface Stage {
   readonly spec: StageSpec;
   /** Opens an empty session. Throws `StageError` code `session_exists`, or `out_of_memory` when the budget does not allow it. */
   open(session: string): Promise<void>;
+  /**
+   * Opens `as` in the state `session` is in, sharing keys and values that neither will change: a few milliseconds, however long the session is. With `tokens`,
+   * in the state after its first tokens, which a stage without recurrent layers still knows. Throws `StageError` `unknown_session`, `session_exists`, `out_of_memory`, or
+   * `bad_input` when that state is gone; nothing has changed then.
+   */
+  fork(session: string, as: string, tokens?: number): Promise<void>;
+  /** Bytes of the state of these sessions; what several of them share counts once, and unknown ids count nothing. */
+  bytesOf(sessions: string[]): Promise<number>;
   /** Frees a session; unknown ids are ignored, so that closing twice is harmless. */
   close(session: string): Promise<void>;
   /**

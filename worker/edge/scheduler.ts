@@ -66,6 +66,10 @@ export class StepScheduler implements Stage {
     return this.#between(() => this.#stage.open(session));
   }
 
+  fork(session: string, as: string, tokens?: number): Promise<void> {
+    return this.#between(() => this.#stage.fork(session, as, tokens));
+  }
+
   close(session: string): Promise<void> {
     return this.#between(() => this.#stage.close(session));
   }
@@ -80,6 +84,10 @@ export class StepScheduler implements Stage {
 
   restore(session: string, snapshot: Uint8Array): Promise<void> {
     return this.#between(() => this.#stage.restore(session, snapshot));
+  }
+
+  bytesOf(sessions: string[]): Promise<number> {
+    return this.#stage.bytesOf(sessions);
   }
 
   /** Not queued: counting memory reads no state that a step changes halfway. */
