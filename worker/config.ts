@@ -1,9 +1,18 @@
 import { z } from 'zod';
+import { ConfigError, endpointKinds, isBaseUrl, type OriginTimeouts, type PoolConfig, parsePools } from './origin/pool-config.ts';
+
+export { ConfigError };
 
 /** Bindings and variables as the platform hands them over. Read here and in the composition root only. */
 export interface Env {
   /** Namespace of the engine's `EdgeModel` objects (script nearside-edge). Without it there is no edge route. */
   EDGE_MODEL?: DurableObjectNamespace;
+  /** Namespace of the `OriginMonitor` objects, which watch the endpoints' load. Without it the gateway goes by what it sees itself. */
+  ORIGIN_MONITOR?: DurableObjectNamespace;
+  /** Store of the list of pools (key `origins`), for lists that change without a deployment. Without it, or without the key, NEARSIDE_ORIGINS counts. */
+  ORIGINS?: KVNamespace;
+  /** Clients to fetch an endpoint through, by reference from the list of pools. */
+  [binding: `ORIGIN_${string}`]: unknown;
   [variable: `NEARSIDE_${string}`]: string | undefined;
 }
 
@@ -16,7 +25,14 @@ export interface Config {
     /** Longest answer the edge gives, tokens. */
     maxTokens: number;
   };
-  origin: OriginConfig | null;
+  origins: {
+    /** Pools by the settings, the preferred one first. */
+    pools: PoolConfig[];
+    /** Reads a list of pools from elsewhere, with the same references and defaults. Throws `ConfigError`. */
+    parse(value: unknown, source: string): PoolConfig[];
+  };
+  /** The region the gateway is in; null to go by where requests come from. */
+  region: string | null;
   http: { maxBodyBytes: number; keepAliveMs: number; commitAfterMs: number };
   access: {
     /** SHA-256 digests of the API keys, 32 bytes each. */
@@ -26,40 +42,18 @@ export interface Config {
   };
 }
 
-export interface OriginConfig {
-  /** Base URL without a trailing slash; ends in /v1. */
-  url: string;
-  model: string;
-  key: string | null;
-  timeouts: OriginTimeouts;
-}
-
-/** Milliseconds. */
-export interface OriginTimeouts {
-  /** Streaming: from the request to the response's headers. */
-  headers: number;
-  /** Streaming: from the request to the first token; comments and role-only chunks do not count. */
-  firstToken: number;
-  /** Streaming: longest silence after the headers. */
-  idle: number;
-  /** Not streaming: from the request to the end of the response. */
-  total: number;
-}
-
-/** A setting is wrong: the message names the variable and says what to do. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
-
 /** A whole number; the description completes the sentence "it must be ...". */
-const count = (fallback: number, min: number, max: number, unit: string) =>
+const whole = (min: number, max: number, unit: string) =>
   z
     .string()
     .regex(/^\d+$/)
     .transform(Number)
     .refine((n) => n >= min && n <= max)
-    .default(fallback)
     .describe(`a whole number of ${unit} from ${min} to ${max}`);
+const count = (fallback: number, min: number, max: number, unit: string) => {
+  const schema = whole(min, max, unit);
+  return schema.default(fallback).describe(schema.description!);
+};
 const milliseconds = (fallback: number) => count(fallback, 1, 3_600_000, 'milliseconds');
 /** Names and keys travel in headers. */
 const token = z
@@ -79,10 +73,17 @@ const variables = z.object({
     .describe('an http or https URL that ends in /v1, without credentials or query'),
   NEARSIDE_ORIGIN_MODEL: token,
   NEARSIDE_ORIGIN_KEY: token,
+  NEARSIDE_ORIGIN_KIND: z
+    .enum(endpointKinds)
+    .default('openai')
+    .describe(`one of ${endpointKinds.join(', ')}`),
   NEARSIDE_ORIGIN_HEADERS_TIMEOUT_MS: milliseconds(30_000),
   NEARSIDE_ORIGIN_FIRST_TOKEN_TIMEOUT_MS: milliseconds(60_000),
   NEARSIDE_ORIGIN_IDLE_TIMEOUT_MS: milliseconds(30_000),
+  NEARSIDE_ORIGIN_TIMEOUT_MS_PER_1K_TOKENS: count(1_000, 0, 60_000, 'milliseconds'),
+  NEARSIDE_ORIGIN_THINKING_TIMEOUT_MS: whole(1, 3_600_000, 'milliseconds').optional(),
   NEARSIDE_ORIGIN_TOTAL_TIMEOUT_MS: milliseconds(600_000),
+  NEARSIDE_REGION: token,
   NEARSIDE_COMMIT_AFTER_MS: milliseconds(2_000),
   NEARSIDE_KEEPALIVE_MS: milliseconds(500),
   NEARSIDE_MAX_BODY_BYTES: count(10 * 1024 * 1024, 1, 100 * 1024 * 1024, 'bytes'),
@@ -106,13 +107,21 @@ export function parseConfig(env: Env): Config {
   const parsed = variables.safeParse(given);
   if (!parsed.success) throw wrongVariable(String(parsed.error.issues[0]!.path[0]));
   const vars = parsed.data;
+  const timeouts = originTimeouts(vars);
+  const references = {
+    secret: (name: string) => env[name as `NEARSIDE_${string}`],
+    hasBinding: (name: string) => typeof (env[name as `ORIGIN_${string}`] as Fetcher | undefined)?.fetch === 'function',
+    timeouts,
+  };
+  const parse = (value: unknown, source: string) => withoutName(parsePools(value, source, references), vars.NEARSIDE_EDGE_MODEL, source);
   const config: Config = {
     edge: {
       model: vars.NEARSIDE_EDGE_MODEL ?? null,
       maxPromptTokens: vars.NEARSIDE_EDGE_MAX_PROMPT_TOKENS,
       maxTokens: vars.NEARSIDE_EDGE_MAX_TOKENS,
     },
-    origin: originConfig(vars),
+    origins: { pools: originPools(vars, env, timeouts, parse), parse },
+    region: vars.NEARSIDE_REGION ?? null,
     http: {
       maxBodyBytes: vars.NEARSIDE_MAX_BODY_BYTES,
       keepAliveMs: vars.NEARSIDE_KEEPALIVE_MS,
@@ -123,16 +132,28 @@ export function parseConfig(env: Env): Config {
       open: vars.NEARSIDE_DEV === '1',
     },
   };
-  const names = ['nearside-auto', config.edge.model, config.origin?.model].filter((name) => name);
-  if (new Set(names).size < names.length) {
-    throw new ConfigError(
-      'NEARSIDE_EDGE_MODEL and NEARSIDE_ORIGIN_MODEL must be two different names, and not nearside-auto: a name chooses the route.',
-    );
-  }
+  if (config.edge.model === 'nearside-auto') throw sameNames();
   return config;
 }
 
-function originConfig(vars: z.output<typeof variables>): OriginConfig | null {
+type Variables = z.output<typeof variables>;
+
+/** The origin of NEARSIDE_ORIGIN_URL, as a pool of one, and the pools of NEARSIDE_ORIGINS. */
+function originPools(vars: Variables, env: Env, timeouts: OriginTimeouts, parse: Config['origins']['parse']): PoolConfig[] {
+  const single = singleOrigin(vars, timeouts);
+  // A TOML table arrives decoded.
+  const list: unknown = env.NEARSIDE_ORIGINS;
+  const empty = list === undefined || (typeof list === 'string' && list.trim() === '');
+  const pools = empty ? [] : parse(list, 'NEARSIDE_ORIGINS');
+  if (!single) return pools;
+  if (single.model === vars.NEARSIDE_EDGE_MODEL || single.model === 'nearside-auto') throw sameNames();
+  if (pools.some((pool) => pool.model === single.model)) {
+    throw new ConfigError('NEARSIDE_ORIGINS has a pool of the same model as NEARSIDE_ORIGIN_MODEL: keep one of the two.');
+  }
+  return [single, ...pools];
+}
+
+function singleOrigin(vars: Variables, timeouts: OriginTimeouts): PoolConfig | null {
   const { NEARSIDE_ORIGIN_URL: url, NEARSIDE_ORIGIN_MODEL: model } = vars;
   if (!url) {
     if (model) throw new ConfigError('NEARSIDE_ORIGIN_MODEL is set but NEARSIDE_ORIGIN_URL is not: set both, or neither for no origin.');
@@ -140,33 +161,52 @@ function originConfig(vars: z.output<typeof variables>): OriginConfig | null {
   }
   if (!model)
     throw new ConfigError('NEARSIDE_ORIGIN_URL is set but NEARSIDE_ORIGIN_MODEL is not: set it to the model name the origin serves.');
-  return {
+  const endpoint = {
+    name: 'origin',
     url: url.replace(/\/+$/, ''),
+    kind: vars.NEARSIDE_ORIGIN_KIND,
     model,
+    region: null,
+    weight: 1,
+    priority: 0,
+    price: null,
+    context: null,
+    modalities: null,
     key: vars.NEARSIDE_ORIGIN_KEY ?? null,
-    timeouts: {
-      headers: vars.NEARSIDE_ORIGIN_HEADERS_TIMEOUT_MS,
-      firstToken: vars.NEARSIDE_ORIGIN_FIRST_TOKEN_TIMEOUT_MS,
-      idle: vars.NEARSIDE_ORIGIN_IDLE_TIMEOUT_MS,
-      total: vars.NEARSIDE_ORIGIN_TOTAL_TIMEOUT_MS,
-    },
+    binding: null,
+  };
+  return { model, endpoints: [endpoint], fallback: [], timeouts, retries: 2, hedging: false };
+}
+
+function originTimeouts(vars: Variables): OriginTimeouts {
+  return {
+    headers: vars.NEARSIDE_ORIGIN_HEADERS_TIMEOUT_MS,
+    perThousandTokens: vars.NEARSIDE_ORIGIN_TIMEOUT_MS_PER_1K_TOKENS,
+    firstToken: vars.NEARSIDE_ORIGIN_FIRST_TOKEN_TIMEOUT_MS,
+    thinkingFirstToken: vars.NEARSIDE_ORIGIN_THINKING_TIMEOUT_MS ?? 3 * vars.NEARSIDE_ORIGIN_FIRST_TOKEN_TIMEOUT_MS,
+    idle: vars.NEARSIDE_ORIGIN_IDLE_TIMEOUT_MS,
+    total: vars.NEARSIDE_ORIGIN_TOTAL_TIMEOUT_MS,
   };
 }
+
+function withoutName(pools: PoolConfig[], edgeModel: string | undefined, source: string): PoolConfig[] {
+  const same = pools.find((pool) => pool.model === edgeModel);
+  if (same)
+    throw new ConfigError(
+      `${source}: pool "${same.model}" has the name of NEARSIDE_EDGE_MODEL: a name chooses the route, so give one another.`,
+    );
+  return pools;
+}
+
+const sameNames = () =>
+  new ConfigError(
+    'NEARSIDE_EDGE_MODEL and NEARSIDE_ORIGIN_MODEL must be two different names, and not nearside-auto: a name chooses the route.',
+  );
 
 /** Values are not repeated: one of them could be a secret in the wrong place. */
 function wrongVariable(name: string): ConfigError {
   const expected = variables.shape[name as keyof typeof variables.shape].description;
   return new ConfigError(`${name} is not valid: it must be ${expected}.`);
-}
-
-function isBaseUrl(value: string): boolean {
-  const url = URL.parse(value);
-  return (
-    url !== null &&
-    /^https?:$/.test(url.protocol) &&
-    /\/v1\/*$/.test(url.pathname) &&
-    `${url.search}${url.hash}${url.username}${url.password}` === ''
-  );
 }
 
 function splitList(value: string): string[] {

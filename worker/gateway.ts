@@ -1,5 +1,5 @@
 import { ApiError } from '../routes/errors.ts';
-import type { ChatAnswer, ChatBody, ChatCall, Gateway, Health, ModelInfo, Readiness } from '../routes/gateway.ts';
+import type { ChatAnswer, ChatBody, ChatCall, ChatEvent, Gateway, Health, ModelInfo, Readiness, SseBytes } from '../routes/gateway.ts';
 import type { ChatRequest } from '../routes/schema/chat.ts';
 import { within } from '../routes/within.ts';
 import { authorize } from './access/keys.ts';
@@ -9,7 +9,7 @@ import type { EdgeDirectory } from './edge/directory.ts';
 import { extractFeatures } from './features.ts';
 import { health, readiness } from './health.ts';
 import { log } from './observe/log.ts';
-import { callOrigin } from './origin/call.ts';
+import type { Chain, OriginDirectory } from './origin/directory.ts';
 import { OriginFailure } from './origin/failure.ts';
 import { autoModel, decide } from './routing/decide.ts';
 import type { Decision, Features, Limits, RoutingState } from './routing/types.ts';
@@ -24,6 +24,8 @@ interface Placement {
   request: ChatRequest;
   features: Features;
   state: RoutingState;
+  /** The pools that the origin route consists of. */
+  chain: Chain;
   chosen: Chosen;
   call: ChatCall;
   /** The response has begun with the chosen route in its headers: no other may answer. */
@@ -34,11 +36,13 @@ interface Placement {
 export class NearsideGateway implements Gateway {
   readonly #config: Config;
   readonly #edge: EdgeDirectory | null;
+  readonly #origins: OriginDirectory;
   readonly #limits: Limits;
 
-  constructor(config: Config, edge: EdgeDirectory | null) {
+  constructor(config: Config, edge: EdgeDirectory | null, origins: OriginDirectory) {
     this.#config = config;
     this.#edge = edge;
+    this.#origins = origins;
     this.#limits = { edgeMaxPromptTokens: config.edge.maxPromptTokens, edgeMaxTokens: config.edge.maxTokens };
   }
 
@@ -48,8 +52,11 @@ export class NearsideGateway implements Gateway {
 
   async chat(request: ChatRequest, call: ChatCall): Promise<ChatAnswer> {
     const features = extractFeatures(request);
-    const state = await this.#state();
-    const placement: Placement = { request, features, state, chosen: this.#choose(features, state), call, committed: false };
+    const named = features.model === autoModel ? null : features.model;
+    const chain = await this.#origins.chain(named, request, features.promptBytes);
+    const origin = chain.pools[0] ? { model: chain.pools[0].config.model, failure: null } : null;
+    const state: RoutingState = { edge: this.#edge ? await this.#edge.state() : null, origin };
+    const placement: Placement = { request, features, state, chain, chosen: this.#choose(features, state), call, committed: false };
     const answering = this.#answer(placement);
     if (!request.stream) return answering;
 
@@ -59,7 +66,7 @@ export class NearsideGateway implements Gateway {
     placement.committed = true;
     // Nobody may be there any more to hear of a failure.
     answering.catch(() => {});
-    return { ...placement.chosen, body: lateBody(placement.chosen.route, answering) };
+    return { ...placement.chosen, body: lateBody(placement.chosen, answering) };
   }
 
   /** Asks the chosen route, and the next one while routes refuse and nothing has been sent. */
@@ -71,6 +78,7 @@ export class NearsideGateway implements Gateway {
       log('route_refused', { id: placement.call.id, route: chosen.route, code: outcome.refused.code });
       if (placement.committed) throw outcome.refused;
       placement.state = outcome.state;
+      placement.features = outcome.features ?? placement.features;
       placement.chosen = this.#choose(placement.features, placement.state);
     }
   }
@@ -92,14 +100,20 @@ export class NearsideGateway implements Gateway {
     };
   }
 
-  async #askOrigin({ request, features, state, call }: Placement, chosen: Chosen): Promise<ChatAnswer | Refused> {
+  async #askOrigin({ request, features, state, chain, call }: Placement, chosen: Chosen): Promise<ChatAnswer | Refused> {
     try {
-      const body = await callOrigin(this.#config.origin!, { request, promptBytes: features.promptBytes, ...call });
-      return { ...chosen, body };
+      const { promptBytes, thinking } = features;
+      const { body, model, notes } = await this.#origins.answer(chain, { request, promptBytes, thinking, ...call });
+      return { ...chosen, model, reasons: [...chosen.reasons, ...notes], body };
     } catch (error) {
       if (!(error instanceof OriginFailure)) throw error instanceof ApiError ? saidBy(chosen, error) : error;
       const { status, code, message, retryAfter } = error;
-      return { refused: error, state: { ...state, origin: { ...state.origin!, failure: { status, code, message, retryAfter } } } };
+      return {
+        refused: error,
+        state: { ...state, origin: { ...state.origin!, failure: { status, code, message, retryAfter } } },
+        // A pool may name the edge as its stand-in; whether the edge can is decided as for everyone.
+        features: chain.edge ? { ...features, model: autoModel } : features,
+      };
     }
   }
 
@@ -113,18 +127,13 @@ export class NearsideGateway implements Gateway {
     });
   }
 
-  async #state(): Promise<RoutingState> {
-    const { origin } = this.#config;
-    return { edge: this.#edge ? await this.#edge.state() : null, origin: origin && { model: origin.model, failure: null } };
-  }
-
   async models(): Promise<ModelInfo[]> {
-    const { edge, origin } = await this.#state();
+    const edge = await this.#edge?.state();
     const names: [string | null | undefined, string][] = [
       [autoModel, 'nearside'],
       [edge?.model, 'nearside-edge'],
-      [origin?.model, 'nearside-origin'],
     ];
+    for (const pool of await this.#origins.pools()) names.push([pool.config.model, 'nearside-origin']);
     return names.flatMap(([id, ownedBy]) => (id ? [{ id, ownedBy, created }] : []));
   }
 
@@ -133,18 +142,19 @@ export class NearsideGateway implements Gateway {
   }
 
   health(): Promise<Health> {
-    return health(this.#config, this.#edge);
+    return health(this.#config, this.#edge, this.#origins);
   }
 
   ready(): Promise<Readiness> {
-    return readiness(this.#config, this.#edge);
+    return readiness(this.#config, this.#edge, this.#origins);
   }
 }
 
-/** A route that did not answer, and the state for the next decision. */
+/** A route that did not answer, and what the next decision goes by. */
 interface Refused {
   refused: ApiError;
   state: RoutingState;
+  features?: Features;
 }
 
 /** An error that is the origin's answer to this request says so in its headers. */
@@ -153,11 +163,16 @@ function saidBy(chosen: Chosen, error: ApiError): ApiError {
   return new ApiError(error.status, error.code, error.message, { ...error, headers });
 }
 
-/** The body of an answer that is not there yet; what goes wrong from here on is thrown into the stream. */
-function lateBody(route: 'edge' | 'origin', answering: Promise<ChatAnswer>): ChatBody {
-  async function* events<T>(): AsyncGenerator<T> {
+/** The body of an answer that is not there yet; what goes wrong from here on is thrown into the stream. A model other than the header's is told in a comment. */
+function lateBody(chosen: Chosen, answering: Promise<ChatAnswer>): ChatBody {
+  async function* chatEvents(): AsyncGenerator<ChatEvent> {
     const { body } = await answering;
-    if (body.type !== 'json') yield* body.events as AsyncIterable<T>;
+    if (body.type === 'events') yield* body.events;
   }
-  return route === 'edge' ? { type: 'events', fingerprint: null, events: events() } : { type: 'sse', events: events() };
+  async function* sseEvents(): AsyncGenerator<SseBytes> {
+    const { body, model, reasons } = await answering;
+    if (model !== chosen.model) yield { type: 'bytes', bytes: new TextEncoder().encode(`: ${model}: ${reasons.join(', ')}\n\n`) };
+    if (body.type === 'sse') yield* body.events;
+  }
+  return chosen.route === 'edge' ? { type: 'events', fingerprint: null, events: chatEvents() } : { type: 'sse', events: sseEvents() };
 }

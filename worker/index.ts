@@ -1,3 +1,4 @@
+import { waitUntil } from 'cloudflare:workers';
 import { ApiError } from '../routes/errors.ts';
 import type { Gateway } from '../routes/gateway.ts';
 import { createApp } from '../routes/index.ts';
@@ -7,6 +8,7 @@ import { EdgeDirectory } from './edge/directory.ts';
 import { NearsideGateway } from './gateway.ts';
 import { misconfigured } from './health.ts';
 import { errorFields, log } from './observe/log.ts';
+import { OriginDirectory } from './origin/directory.ts';
 
 type App = ReturnType<typeof createApp>;
 
@@ -20,18 +22,21 @@ export default {
   fetch(request: Request, env: Env, ctx: ExecutionContext) {
     let app = apps.get(env);
     if (!app) {
-      app = buildApp(env);
+      app = buildApp(env, request.cf?.continent);
       apps.set(env, app);
     }
     return app.fetch(request, env, ctx);
   },
 };
 
-function buildApp(env: Env): App {
+/** @param continent where this isolate is, going by its first request */
+function buildApp(env: Env, continent: unknown): App {
   const onError = (error: unknown, id: string) => log('request_failed', { id, ...errorFields(error) });
   try {
     const config = parseConfig(env);
-    return createApp(new NearsideGateway(config, edgeDirectory(env, config)), { ...config.http, onError });
+    const region = config.region ?? (typeof continent === 'string' ? continent.toLowerCase() : null);
+    const gateway = new NearsideGateway(config, edgeDirectory(env, config), originDirectory(env, config, region));
+    return createApp(gateway, { ...config.http, onError });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     log('configuration_error', { error: error.message });
@@ -41,6 +46,17 @@ function buildApp(env: Env): App {
 
 function edgeDirectory(env: Env, config: Config): EdgeDirectory | null {
   return env.EDGE_MODEL ? new EdgeDirectory(createEdgeClient(env.EDGE_MODEL, edgeObject), config.edge.model) : null;
+}
+
+function originDirectory(env: Env, config: Config, region: string | null): OriginDirectory {
+  const { ORIGINS: store } = env;
+  const fetchOf = (binding: string | null): typeof fetch => {
+    const client = binding === null ? null : (env[binding as `ORIGIN_${string}`] as Fetcher);
+    return client ? client.fetch.bind(client) : fetch;
+  };
+  const tools = { fetchOf, background: waitUntil };
+  const stored = store ? () => store.get('origins') : null;
+  return new OriginDirectory({ ...config.origins, stored, region, tools, watch: null });
 }
 
 /** Says what is wrong with the settings wherever it is asked, and does nothing else. */

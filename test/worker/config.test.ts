@@ -15,7 +15,8 @@ describe('config', () => {
   it('has defaults for everything', () => {
     expect(parseConfig({})).toMatchObject({
       edge: { model: null, maxPromptTokens: 256, maxTokens: 128 },
-      origin: null,
+      origins: { pools: [] },
+      region: null,
       http: { keepAliveMs: 500, commitAfterMs: 2000 },
       access: { keyDigests: [], open: false },
     });
@@ -29,7 +30,12 @@ describe('config', () => {
       NEARSIDE_API_KEYS: `${digest}, ${digest.toUpperCase()}\n`,
       NEARSIDE_EDGE_MAX_TOKENS: ' 64 ',
     });
-    expect(config.origin).toMatchObject({ url: 'https://gpu.example.com/api/v1', model: 'Qwen/Qwen3.5-9B', key: null });
+    expect(config.origins.pools).toMatchObject([
+      {
+        model: 'Qwen/Qwen3.5-9B',
+        endpoints: [{ url: 'https://gpu.example.com/api/v1', model: 'Qwen/Qwen3.5-9B', kind: 'openai', key: null }],
+      },
+    ]);
     expect(config.access.keyDigests).toHaveLength(2);
     expect(config.edge.maxTokens).toBe(64);
   });

@@ -195,7 +195,8 @@ describe('an origin that takes its time', () => {
     const id = `timeout-${script}-${'stream' in body}`.replace(/[ ;]+/g, '-');
     const response = await chat(withOrigin(variables), script, body, tagged(id));
     expect(await response.text()).toContain('origin_timeout');
-    expect(response.status).toBe(script.includes('comment') || script.includes('role') ? 200 : 504);
+    // Comments and a role are no answer yet: until the first token a failure has its own status, and others may still answer.
+    expect(response.status).toBe(504);
     await eventually('the origin saw it', async () => (await seenByOrigin(id))?.aborted);
   });
 

@@ -1,120 +1,183 @@
+import { ApiError } from '../../routes/errors.ts';
 import type { ChatBody } from '../../routes/gateway.ts';
-import type { ChatRequest } from '../../routes/schema/chat.ts';
-import type { OriginConfig } from '../config.ts';
-import { Deadline } from './deadline.ts';
-import { badResponse, broken, errorOfResponse, timedOut, unreachable } from './failure.ts';
-import { passThrough } from './stream.ts';
-import { countedUsage, estimateTokens } from './usage.ts';
+import { within } from '../../routes/within.ts';
+import { log } from '../observe/log.ts';
+import { attempt, type OriginCall } from './attempt.ts';
+import type { Endpoint } from './endpoint.ts';
+import { cold, OriginFailure } from './failure.ts';
+import type { Demand, Pool } from './pool.ts';
+import { retryDelay } from './retry.ts';
 
-export interface OriginCall {
-  request: ChatRequest;
-  /** The request's id, passed on as x-request-id. */
-  id: string;
-  /** The client's signal. */
-  signal: AbortSignal;
-  /** UTF-8 bytes of the prompt, for a usage that the origin does not report. */
-  promptBytes: number;
-  fetch?: typeof fetch;
+/** Who answered, and what happened before, for the reason header. */
+export interface PoolAnswer {
+  body: ChatBody;
+  /** `retried`, `hedged`. */
+  notes: string[];
 }
 
+/** What a call needs of the world besides the pool. */
+export interface CallTools {
+  /** The client of an endpoint: the network, or its binding. */
+  fetchOf(binding: string | null): typeof fetch;
+  /** Goes on after the response is complete. */
+  background(work: Promise<unknown>): void;
+}
+
+/** A pool that sleeps is asked so often, milliseconds. */
+const wakeEveryMs = 5_000;
+
 /**
- * Asks the origin. Resolves when a stream's first event is there, or with the whole body otherwise. Throws `OriginFailure` when another route may be tried,
- * a plain `ApiError` when the request itself is at fault, and the signal's reason when the client left.
+ * Asks a pool: one endpoint; another one, or the same later, when that fails before its first token; a second one beside it when the first token is late.
+ * Resolves when a stream's first token is there, or with the whole body otherwise. Throws like `attempt`.
  */
-export async function callOrigin(origin: OriginConfig, call: OriginCall): Promise<ChatBody> {
-  const deadline = new Deadline(call.signal);
+export async function callPool(pool: Pool, call: OriginCall, demand: Demand, tools: CallTools): Promise<PoolAnswer> {
+  const notes: string[] = [];
+  const tried = new Set<Endpoint>();
+  pool.retries.deposit();
+  pool.hedges.deposit();
+  if (pool.isCold(demand, Date.now())) {
+    if (pool.mayWake(Date.now(), wakeEveryMs)) tools.background(wake(pool, call, demand, tools));
+    throw cold();
+  }
+  for (let attempts = 1; ; attempts++) {
+    const endpoint = pool.choose(demand, Date.now(), tried) ?? pool.choose(demand, Date.now())!;
+    tried.add(endpoint);
+    try {
+      return { body: await askOrHedge(pool, endpoint, tried, notes, call, demand, tools), notes };
+    } catch (error) {
+      const delay = error instanceof OriginFailure ? delayOf(error, attempts, pool, tried, call, demand) : null;
+      if (delay === null || !pool.retries.take()) throw error;
+      log('origin_retry', { id: call.id, endpoint: endpoint.config.name, code: (error as OriginFailure).code, attempt: attempts });
+      if (!notes.includes('retried')) notes.push('retried');
+      await pause(delay, call.signal);
+    }
+  }
+}
+
+function delayOf(
+  failure: OriginFailure,
+  attempts: number,
+  pool: Pool,
+  tried: Set<Endpoint>,
+  call: OriginCall,
+  demand: Demand,
+): number | null {
+  const state = {
+    attempts,
+    retries: pool.config.retries,
+    another: pool.choose(demand, Date.now(), tried) !== null,
+    idempotent: call.request.body.store !== true,
+    stream: call.request.stream,
+  };
+  return retryDelay(failure, state, Math.random());
+}
+
+/** One attempt; and a second one elsewhere if the first token of a stream is later than nearly always, as far as the budget goes. The first to answer wins. */
+async function askOrHedge(
+  pool: Pool,
+  endpoint: Endpoint,
+  tried: Set<Endpoint>,
+  notes: string[],
+  call: OriginCall,
+  demand: Demand,
+  tools: CallTools,
+): Promise<ChatBody> {
+  const first = new AbortController();
+  const asking = ask(pool, endpoint, call, demand, tools, first);
+  const patience = call.request.stream ? pool.hedgeAfter(demand.promptTokens, Date.now()) : null;
+  if (patience === null) return asking;
+  const early = await within(asking, patience);
+  if (early) return early;
+  const other = pool.choose(demand, Date.now(), tried);
+  if (!other || pool.isSaturated(Date.now()) || call.request.body.store === true || !pool.hedges.take()) return asking;
+  tried.add(other);
+  notes.push('hedged');
+  log('origin_hedge', { id: call.id, endpoint: endpoint.config.name, other: other.config.name, afterMs: Math.round(patience) });
+  const second = new AbortController();
+  const racing = ask(pool, other, call, demand, tools, second);
+  return firstOf([asking, racing], [first, second]);
+}
+
+/** The first success; whoever comes later is called off, also when it has succeeded in the same moment. Throws the first call's error when both fail. */
+async function firstOf(calls: Promise<ChatBody>[], controllers: AbortController[]): Promise<ChatBody> {
+  const outcomes = calls.map((call, i) => call.then((body) => ({ body, i })));
   try {
-    return call.request.stream ? await openStream(origin, call, deadline) : await fetchWhole(origin, call, deadline);
+    const winner = await Promise.any(outcomes);
+    controllers.forEach((controller, i) => {
+      if (i !== winner.i) controller.abort(new Error('another endpoint was faster'));
+    });
+    return winner.body;
   } catch (error) {
-    deadline.end();
+    throw error instanceof AggregateError ? error.errors[0] : error;
+  }
+}
+
+/** One attempt at one endpoint, with the endpoint's books kept. */
+async function ask(
+  pool: Pool,
+  endpoint: Endpoint,
+  call: OriginCall,
+  demand: Demand,
+  tools: CallTools,
+  controller: AbortController,
+): Promise<ChatBody> {
+  const flight = endpoint.sent(demand.promptTokens, Date.now());
+  const signal = AbortSignal.any([call.signal, controller.signal]);
+  const left = () => endpoint.left(flight);
+  // A stream that nobody has begun to read never ends by itself.
+  signal.addEventListener('abort', left, { once: true });
+  let begun = false;
+  const onEnd = (tokens: number, complete: boolean) => {
+    left();
+    if (!begun) return;
+    if (!complete && !signal.aborted) endpoint.failed('broken', null, Date.now());
+    log('origin_stream', { id: call.id, endpoint: endpoint.config.name, tokens, complete, aborted: signal.aborted });
+  };
+  const events = { onFirstToken: () => pool.answered(endpoint, flight, Date.now()), onEnd };
+  try {
+    const { timeouts } = pool.config;
+    const body = await attempt({
+      endpoint: endpoint.config,
+      timeouts,
+      call,
+      signal,
+      fetch: tools.fetchOf(endpoint.config.binding),
+      events,
+    });
+    begun = true;
+    if (!call.request.stream) {
+      endpoint.answered(flight, Date.now(), false);
+      left();
+    }
+    return body;
+  } catch (error) {
+    if (error instanceof OriginFailure) endpoint.failed(error.kind, error.pauseMs, Date.now());
+    // It has found fault with the request, so it works.
+    else if (error instanceof ApiError) endpoint.answered(flight, Date.now(), false);
+    left();
     throw error;
   }
 }
 
-async function openStream(origin: OriginConfig, call: OriginCall, deadline: Deadline): Promise<ChatBody> {
-  const { timeouts } = origin;
-  const startedAt = Date.now();
-  const gotHeaders = deadline.limit(timeouts.headers, () => timedOut('start to answer', timeouts.headers));
-  const response = await post(origin, call, deadline);
-  gotHeaders();
-  if (!response.body || !/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) {
-    throw badResponse('something other than an event stream');
-  }
-  const usageFor = call.request.includeUsage ? { promptTokens: estimateTokens(call.promptBytes) } : null;
-  const events = passThrough(response.body, { deadline, timeouts, startedAt, usageFor });
-  const first = await events.next();
-  return { type: 'sse', events: first.done ? events : resume(first.value, events) };
+/** One token from whoever is being started: makes an autoscaler start it, and tells us when it is there. */
+async function wake(pool: Pool, call: OriginCall, demand: Demand, tools: CallTools): Promise<void> {
+  const endpoint = pool.choose(demand, Date.now());
+  if (!endpoint) return;
+  const body = { model: endpoint.config.model, max_tokens: 1, messages: [{ role: 'user' as const, content: 'Hello' }] };
+  const request = { body, raw: body, unknown: [], stream: false, includeUsage: false };
+  const signal = AbortSignal.timeout(25_000);
+  const own = { request, id: `${call.id}-wake`, signal, promptBytes: 5, thinking: false };
+  await ask(pool, endpoint, own, demand, tools, new AbortController()).catch(() => {});
 }
 
-async function fetchWhole(origin: OriginConfig, call: OriginCall, deadline: Deadline): Promise<ChatBody> {
-  deadline.limit(origin.timeouts.total, () => timedOut('answer', origin.timeouts.total));
-  const response = await post(origin, call, deadline);
-  const bytes = await readAll(response, deadline);
-  deadline.end();
-  const completion = parseCompletion(bytes);
-  if (completion.usage) return { type: 'json', bytes };
-  const usage = countedUsage(estimateTokens(call.promptBytes), estimateTokens(answerBytes(completion)));
-  return { type: 'json', bytes: new Uint8Array(new TextEncoder().encode(JSON.stringify({ ...completion, usage }))) };
-}
-
-/** The client's request under the origin's model name and with the gateway's key: no header of the client goes along. */
-async function post(origin: OriginConfig, call: OriginCall, deadline: Deadline): Promise<Response> {
-  const headers = new Headers({ 'content-type': 'application/json', 'x-request-id': call.id });
-  headers.set('accept', call.request.stream ? 'text/event-stream' : 'application/json');
-  if (origin.key) headers.set('authorization', `Bearer ${origin.key}`);
-  const init: RequestInit = {
-    method: 'POST',
-    headers,
-    body: JSON.stringify({ ...call.request.raw, model: origin.model }),
-    // A redirect would carry the key to an address nobody configured.
-    redirect: 'manual',
-    signal: deadline.signal,
-  };
-  const request = (call.fetch ?? fetch)(`${origin.url}/chat/completions`, init);
-  let response: Response;
-  try {
-    response = await deadline.guard(request);
-  } catch (error) {
-    throw deadline.signal.aborted ? deadline.signal.reason : unreachable(error);
-  }
-  if (!response.ok) throw await deadline.guard(errorOfResponse(response));
-  return response;
-}
-
-async function readAll(response: Response, deadline: Deadline): Promise<Uint8Array<ArrayBuffer>> {
-  try {
-    return new Uint8Array(await deadline.guard(response.arrayBuffer()));
-  } catch (error) {
-    throw deadline.signal.aborted ? deadline.signal.reason : broken(error);
-  }
-}
-
-interface Completion {
-  choices: { message?: { content?: unknown; reasoning_content?: unknown } }[];
-  usage?: unknown;
-}
-
-function parseCompletion(bytes: Uint8Array): Completion {
-  let completion: unknown;
-  try {
-    completion = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    throw badResponse('a body that is not JSON');
-  }
-  if (!Array.isArray((completion as Completion | null)?.choices)) throw badResponse('JSON that is not a chat completion');
-  return completion as Completion;
-}
-
-function answerBytes(completion: Completion): number {
-  const texts = completion.choices.flatMap(({ message }) => [message?.content, message?.reasoning_content]);
-  return new TextEncoder().encode(texts.filter((text) => typeof text === 'string').join('')).length;
-}
-
-async function* resume<T>(first: T, rest: AsyncGenerator<T>): AsyncGenerator<T> {
-  try {
-    yield first;
-    yield* rest;
-  } finally {
-    await rest.return(undefined);
-  }
+/** Waits, but not for a client that has left. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const stop = () => resolve();
+  signal.addEventListener('abort', stop, { once: true });
+  await promise;
+  clearTimeout(timer);
+  signal.removeEventListener('abort', stop);
+  signal.throwIfAborted();
 }

@@ -1,21 +1,11 @@
 import { createParser } from 'eventsource-parser';
+import type { Adapter, Chunk } from './adapters.ts';
+import { badResponse } from './failure.ts';
 
-/** The keys of a chat chunk that are looked at; everything else passes unread. */
-interface Chunk {
-  id?: unknown;
-  created?: unknown;
-  model?: unknown;
-  error?: unknown;
-  usage?: object | null;
-  choices?: { delta?: Record<string, unknown> | null; text?: unknown; finish_reason?: unknown }[];
-}
-
-/** What a stream has told so far. */
+/** Reads a stream's events, tells what to pass on, and keeps what the stream has told so far. */
 export class StreamInspector {
   /** `[DONE]` has come. */
   done = false;
-  /** A choice has finished. */
-  finished = false;
   /** The error of an error event. */
   error: unknown = null;
   /** The stream carried its usage. */
@@ -25,28 +15,70 @@ export class StreamInspector {
   /** First chunk, for the head of a chunk of our own. */
   first: Chunk | null = null;
 
+  readonly #adapter: Adapter;
+  readonly #choices: number;
+  readonly #finished = new Set<number>();
   readonly #decoder = new TextDecoder();
-  readonly #parser = createParser({ onEvent: (event) => this.#see(event.data, event.event) });
+  readonly #parser = createParser({ onEvent: ({ data, event }) => this.#see(data, event) });
+  /** What becomes of the event that is being looked at. */
+  #verdict: 'pass' | 'drop' | Chunk = 'pass';
 
-  /** Looks at one whole event. */
-  see(event: Uint8Array): void {
-    this.#parser.feed(this.#decoder.decode(event));
+  /** @param choices how many answers were asked for */
+  constructor(adapter: Adapter, choices: number) {
+    this.#adapter = adapter;
+    this.#choices = choices;
+  }
+
+  /** Every choice has finished. */
+  get finished(): boolean {
+    return this.#finished.size >= this.#choices;
+  }
+
+  /**
+   * Looks at one whole event.
+   * @returns what to pass on: the same bytes when nothing had to change, null for nothing
+   * @throws OriginFailure when it is not what a chat stream consists of
+   */
+  see(event: Uint8Array): Uint8Array | null {
+    const text = this.#decoder.decode(event);
+    this.#verdict = this.done || this.error !== null ? 'drop' : 'pass';
+    // Older builds of llama-server write errors in a field of their own.
+    this.#parser.feed(text.startsWith('error:') ? `data: {"error":${text.slice(6).trim()}}\n\n` : text);
+    if (this.#verdict === 'pass') return event;
+    return this.#verdict === 'drop' ? null : new TextEncoder().encode(`data: ${JSON.stringify(this.#verdict)}\n\n`);
   }
 
   #see(data: string, name: string | undefined): void {
-    if (data === '[DONE]') {
+    if (this.#verdict === 'drop') return;
+    if (data.trim() === '[DONE]') {
       this.done = true;
+      this.#verdict = 'drop';
       return;
     }
     const chunk = parseChunk(data);
-    if (!chunk) return;
+    if (!chunk) {
+      // An event of another name is nobody's business; a chunk must be readable.
+      if (name === undefined || name === 'message') throw badResponse('an event that is not a JSON object');
+      return;
+    }
     if (chunk.error !== undefined && chunk.error !== null) this.error = chunk.error;
     else if (name === 'error') this.error = chunk;
     this.first ??= chunk;
     if (chunk.usage) this.usage = true;
-    if (!Array.isArray(chunk.choices)) return;
-    if (chunk.choices.some((choice) => hasToken(choice?.delta))) this.tokens++;
-    if (chunk.choices.some((choice) => choice?.finish_reason)) this.finished = true;
+    const changed = this.#adapter.chunk(chunk);
+    if (this.#seeChoices(chunk)) this.#verdict = 'drop';
+    else if (changed) this.#verdict = chunk;
+  }
+
+  /** Returns whether it is a finish that has been seen already, and nothing else. */
+  #seeChoices(chunk: Chunk): boolean {
+    const choices = Array.isArray(chunk.choices) ? chunk.choices : [];
+    const token = choices.some((choice) => hasToken(choice?.delta));
+    if (token) this.tokens++;
+    const finishing = choices.filter((choice) => choice?.finish_reason);
+    const repeated = finishing.length > 0 && finishing.every((choice) => this.#finished.has(choice.index ?? 0));
+    for (const choice of finishing) this.#finished.add(choice.index ?? 0);
+    return repeated && !token && !chunk.usage;
   }
 }
 
@@ -67,7 +99,7 @@ function hasToken(delta: Record<string, unknown> | null | undefined): boolean {
         delta.reasoning_content ||
         delta.reasoning ||
         delta.refusal ||
-        delta.tool_calls ||
+        (Array.isArray(delta.tool_calls) && delta.tool_calls.length > 0) ||
         delta.function_call ||
         delta.audio),
   );

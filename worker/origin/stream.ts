@@ -1,6 +1,6 @@
 import type { SseBytes } from '../../routes/gateway.ts';
 import { within } from '../../routes/within.ts';
-import type { OriginTimeouts } from '../config.ts';
+import type { Adapter } from './adapters.ts';
 import type { Deadline } from './deadline.ts';
 import { badResponse, broken, errorOfEvent, OriginFailure, timedOut } from './failure.ts';
 import { StreamInspector } from './inspect.ts';
@@ -9,53 +9,64 @@ import { countedUsage } from './usage.ts';
 
 export interface StreamOptions {
   deadline: Deadline;
-  timeouts: OriginTimeouts;
-  /** When the request was sent, milliseconds. */
-  startedAt: number;
+  adapter: Adapter;
+  /** Longest silence, milliseconds. */
+  idleMs: number;
+  /** How many answers were asked for. */
+  choices: number;
   /** The client asked for usage and its prompt has about so many tokens; null when it did not ask. */
   usageFor: { promptTokens: number } | null;
+  /** The first token is there. */
+  onFirstToken: () => void;
+  /** Called once, whatever the end: about how many tokens have come, and whether the answer is complete. */
+  onEnd: (tokens: number, complete: boolean) => void;
 }
 
 /** How long to wait for the connection's own end after `[DONE]`, so that a finished call does not look like an aborted one to the origin. */
 const drainMs = 100;
 
+/** A prelude longer than this is not held back until the first token. */
+const maxHeldBytes = 65_536;
+
 /**
- * Passes an origin's stream on: whole events as the bytes they came in, looked at on the side. Only `[DONE]` is withheld, as it is the caller's to write:
- * a stream that ends without a finish, breaks, falls silent or reports an error gets none. Throws `OriginFailure` for these, except after an error event,
- * which has told the client already.
+ * Passes an origin's stream on: whole events as the bytes they came in where the adapter has nothing to change. What comes before the first token is held back
+ * until that is there, so that an origin which fails until then has sent nothing, and another can answer. Only `[DONE]` is withheld, as it is the caller's to
+ * write: a stream that ends without a finish, breaks, falls silent or reports an error gets none. Throws `OriginFailure` for these, except after an error event
+ * that has been passed on and has told the client already.
  */
 export async function* passThrough(body: ReadableStream<Uint8Array>, options: StreamOptions): AsyncGenerator<SseBytes> {
-  const { deadline, timeouts, startedAt, usageFor } = options;
+  const { deadline, usageFor } = options;
   const reader = body.getReader();
   const splitter = new EventSplitter();
-  const seen = new StreamInspector();
-  let awaitToken: (() => void) | null = deadline.limit(Math.max(1, timeouts.firstToken - (Date.now() - startedAt)), () =>
-    timedOut('send a first token', timeouts.firstToken),
-  );
+  const seen = new StreamInspector(options.adapter, options.choices);
+  let held: Uint8Array[] = [];
+  let begun = false;
+  let complete = false;
   try {
     while (!seen.done) {
-      const chunk = await readWithin(reader, deadline, timeouts.idle);
-      const events = chunk === null ? lastEvent(splitter.rest) : splitEvents(splitter, chunk);
-      const anythingSent = seen.first !== null;
-      const passed = events.filter((event) => {
-        seen.see(event);
-        return !seen.done;
-      });
-      // Nothing but an error: the caller may still answer otherwise.
-      if (seen.error !== null && !anythingSent && seen.tokens === 0) throw errorOfEvent(seen.error);
-      if (awaitToken && (seen.tokens > 0 || seen.finished)) {
-        awaitToken();
-        awaitToken = null;
+      const chunk = await readWithin(reader, deadline, options.idleMs);
+      for (const event of chunk === null ? lastEvent(splitter.rest) : splitEvents(splitter, chunk)) {
+        const passed = seen.see(event);
+        if (passed) held.push(passed);
       }
-      if (passed.length > 0) yield { type: 'bytes', bytes: join(passed) };
+      if (seen.error !== null && !begun && seen.tokens === 0) throw errorOfEvent(seen.error, options.adapter);
+      if (!begun && (seen.tokens > 0 || seen.finished)) options.onFirstToken();
+      begun ||= seen.tokens > 0 || seen.finished || byteCount(held) > maxHeldBytes;
+      if (begun && held.length > 0) {
+        yield { type: 'bytes', bytes: join(held) };
+        held = [];
+      }
       if (chunk === null) break;
     }
     if (seen.error !== null) return;
-    if (!seen.done && !(seen.finished && splitter.rest.length === 0)) throw broken();
+    // Without a finish, [DONE] alone does not tell a whole answer from half of one.
+    if (!seen.finished || (!seen.done && splitter.rest.length > 0)) throw broken();
     if (usageFor && !seen.usage) yield { type: 'bytes', bytes: usageEvent(seen, usageFor.promptTokens) };
+    complete = true;
     yield { type: 'done' };
     await drain(reader);
   } finally {
+    options.onEnd(seen.tokens, complete);
     deadline.end();
   }
 }
@@ -88,9 +99,20 @@ function lastEvent(rest: Uint8Array): Uint8Array[] {
   return /^data: ?\[DONE\]$/.test(text) ? [new TextEncoder().encode('data: [DONE]\n\n')] : [];
 }
 
+function byteCount(events: Uint8Array[]): number {
+  return events.reduce((sum, event) => sum + event.length, 0);
+}
+
+/** One run of bytes; without copying where the events lie one behind the other in what was received. */
 function join(events: Uint8Array[]): Uint8Array {
-  if (events.length === 1) return events[0]!;
-  const bytes = new Uint8Array(events.reduce((sum, event) => sum + event.length, 0));
+  const first = events[0]!;
+  const total = byteCount(events);
+  const adjacent = events.every((event, i) => {
+    const before = events[i - 1];
+    return !before || (event.buffer === before.buffer && event.byteOffset === before.byteOffset + before.length);
+  });
+  if (adjacent) return new Uint8Array(first.buffer, first.byteOffset, total);
+  const bytes = new Uint8Array(total);
   let offset = 0;
   for (const event of events) {
     bytes.set(event, offset);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ApiError } from '../../../routes/errors.ts';
-import { errorOfResponse, OriginFailure, retryAfterSeconds } from '../../../worker/origin/failure.ts';
+import { adapters } from '../../../worker/origin/adapters.ts';
+import { errorOfResponse, OriginFailure, pauseOf } from '../../../worker/origin/failure.ts';
 
 describe('errorOfResponse', () => {
   it.each<[string, string, object]>([
@@ -14,29 +15,32 @@ describe('errorOfResponse', () => {
     ['nothing', '', { message: 'The origin refused the request (HTTP 400).' }],
     ['null', 'null', { message: 'The origin refused the request (HTTP 400).' }],
   ])('reads %s', async (_, body, expected) => {
-    expect((await errorOfResponse(new Response(body, { status: 400 }))).body().error).toMatchObject(expected);
+    expect((await errorOfResponse(new Response(body, { status: 400 }), adapters.openai)).body().error).toMatchObject(expected);
   });
 
   it("tells the client's faults from the origin's", async () => {
     for (const status of [400, 409, 413, 415, 422]) {
-      const error = await errorOfResponse(new Response('', { status }));
+      const error = await errorOfResponse(new Response('', { status }), adapters.openai);
       expect(error).toBeInstanceOf(ApiError);
       expect(error).not.toBeInstanceOf(OriginFailure);
       expect(error.status).toBe(status);
     }
     for (const status of [301, 401, 403, 404, 408, 429, 500, 502, 503, 504, 529]) {
-      expect(await errorOfResponse(new Response('', { status }))).toBeInstanceOf(OriginFailure);
+      expect(await errorOfResponse(new Response('', { status }), adapters.openai)).toBeInstanceOf(OriginFailure);
     }
   });
 });
 
-describe('retryAfterSeconds', () => {
-  it('reads seconds and dates', () => {
-    const now = Date.parse('2026-11-20T10:00:00Z');
-    expect(retryAfterSeconds('17', now)).toBe(17);
-    expect(retryAfterSeconds('Fri, 20 Nov 2026 10:00:30 GMT', now)).toBe(30);
-    expect(retryAfterSeconds('Fri, 20 Nov 2026 09:00:00 GMT', now)).toBe(0);
-    expect(retryAfterSeconds('soon', now)).toBe(null);
-    expect(retryAfterSeconds(null, now)).toBe(null);
+describe('pauseOf', () => {
+  it.each<[string, Record<string, string>, number | null]>([
+    ['seconds', { 'retry-after': '17' }, 17_000],
+    ['parts of a second', { 'retry-after': '0.5' }, 500],
+    ['a date', { 'retry-after': 'Fri, 20 Nov 2026 10:00:30 GMT' }, 30_000],
+    ['a date that is past', { 'retry-after': 'Fri, 20 Nov 2026 09:00:00 GMT' }, 0],
+    ['milliseconds, which win', { 'retry-after-ms': '250', 'retry-after': '17' }, 250],
+    ['nonsense', { 'retry-after': 'soon', 'retry-after-ms': '-1' }, null],
+    ['nothing', {}, null],
+  ])('reads %s', (_, headers, expected) => {
+    expect(pauseOf(new Headers(headers), Date.parse('2026-11-20T10:00:00Z'))).toBe(expected);
   });
 });

@@ -1,0 +1,170 @@
+import { eject, failed, type Health, healthy, isAvailable, isCold, released, sent, succeeded } from './ejection.ts';
+import type { FailureKind } from './failure.ts';
+import { type Candidate, fixedTokens } from './pick.ts';
+import type { EndpointConfig } from './pool-config.ts';
+
+/** What the monitor saw of an endpoint. */
+export interface Observation {
+  /** Milliseconds since the epoch. */
+  at: number;
+  /** False after several looks that found nobody; null when this is not known. */
+  alive: boolean | null;
+  /** Requests that wait and that run, of all gateways; null where the server does not tell. */
+  waiting: number | null;
+  running: number | null;
+  /** Part of the KV cache in use, 0..1. */
+  kvUse: number | null;
+  /** Mean time to first token lately, milliseconds. */
+  ttftMs: number | null;
+}
+
+/** A request that is with an endpoint. */
+export interface Flight {
+  promptTokens: number;
+  /** Tokens to be evaluated before its own, when it was sent. */
+  queuedTokens: number;
+  startedAt: number;
+  waiting: boolean;
+}
+
+/** Milliseconds per prompt token before anything is known: about 2,000 tokens a second. Only differences between endpoints matter. */
+const priorSlowness = 0.5;
+/** Tokens of a prompt nobody here has seen. */
+const typicalPromptTokens = 512;
+/** What was seen loses half of its weight in so many milliseconds. */
+const observationHalfLife = 5_000;
+const slownessHalfLife = 60_000;
+/** Weight of the newest sample. */
+const smoothing = 0.2;
+/** With fewer samples an endpoint is not called slow. */
+const samplesToJudge = 10;
+
+/** An endpoint as this isolate knows it: what it has in flight there, how fast that was, and what the monitor says. Times are milliseconds since the epoch. */
+export class Endpoint {
+  readonly config: EndpointConfig;
+  #health: Health = healthy;
+  readonly #flights = new Set<Flight>();
+  #slowness = priorSlowness;
+  #samples = 0;
+  #sampledAt = 0;
+  #pausedUntil = 0;
+  #seen: Observation | null = null;
+
+  constructor(config: EndpointConfig) {
+    this.config = config;
+  }
+
+  get health(): Health {
+    return this.#health;
+  }
+
+  get inFlight(): number {
+    return this.#flights.size;
+  }
+
+  isAvailable(now: number): boolean {
+    return isAvailable(this.#health, now);
+  }
+
+  isCold(now: number): boolean {
+    return isCold(this.#health, now);
+  }
+
+  /** It has asked for a pause that is not over: milliseconds left, or 0. */
+  pause(now: number): number {
+    return Math.max(0, this.#pausedUntil - now);
+  }
+
+  /** What the choice goes by. */
+  candidate(now: number, region: string | null): Candidate {
+    const { name, weight, priority } = this.config;
+    const near = this.config.region === null || this.config.region === region;
+    return { name, weight, priority, near, slowness: this.slowness(now), queuedTokens: this.queuedTokens(now), full: this.isFull(now) };
+  }
+
+  /** Milliseconds per prompt token; what was measured decays to what is assumed of an endpoint nobody knows. */
+  slowness(now: number): number {
+    const weight = halved(now - this.#sampledAt, slownessHalfLife);
+    const { ttftMs, at } = this.#seen ?? { ttftMs: null, at: 0 };
+    const observed = ttftMs === null ? priorSlowness : ttftMs / (fixedTokens + typicalPromptTokens);
+    const assumed = priorSlowness + (observed - priorSlowness) * halved(now - at, observationHalfLife);
+    return assumed + (this.#slowness - assumed) * weight;
+  }
+
+  /** For a comparison with its peers; NaN while too little is known. */
+  judgedSlowness(now: number): number {
+    return this.#samples >= samplesToJudge ? this.slowness(now) : Number.NaN;
+  }
+
+  /** Prompt tokens that wait there: our own, and those of other gateways as the monitor last saw them. */
+  queuedTokens(now: number): number {
+    let own = 0;
+    let seenOfOwn = 0;
+    for (const flight of this.#flights) {
+      if (!flight.waiting) continue;
+      own += flight.promptTokens;
+      if (flight.startedAt < (this.#seen?.at ?? 0)) seenOfOwn++;
+    }
+    const others = Math.max(0, (this.#seen?.waiting ?? 0) - seenOfOwn);
+    return own + others * typicalPromptTokens * this.#freshness(now);
+  }
+
+  /** A request sent now would wait for others' whole answers. */
+  isFull(now: number): boolean {
+    if (this.pause(now) > 0) return true;
+    if (this.#freshness(now) < 0.25 || !this.#seen?.waiting) return false;
+    // llama-server has slots; the others run as many as their KV cache holds.
+    return this.config.kind === 'llama-server' || (this.#seen.kvUse ?? 0) > 0.9;
+  }
+
+  /** A request is on its way there. */
+  sent(promptTokens: number, now: number): Flight {
+    const flight = { promptTokens, queuedTokens: this.queuedTokens(now), startedAt: now, waiting: true };
+    this.#flights.add(flight);
+    this.#health = sent(this.#health, now);
+    return flight;
+  }
+
+  /** Its first token is there, or its whole answer when that is all there is to see. */
+  answered(flight: Flight, now: number, wasStream: boolean): void {
+    flight.waiting = false;
+    this.#health = succeeded(this.#health, now);
+    this.#pausedUntil = 0;
+    if (!wasStream) return;
+    const sample = (now - flight.startedAt) / (fixedTokens + flight.queuedTokens + flight.promptTokens);
+    this.#slowness = this.#samples === 0 ? sample : this.#slowness + smoothing * (sample - this.#slowness);
+    this.#samples++;
+    this.#sampledAt = now;
+  }
+
+  /** It failed: whose fault that is decides what follows. */
+  failed(kind: FailureKind, pauseMs: number | null, now: number): void {
+    if (pauseMs !== null) this.#pausedUntil = Math.max(this.#pausedUntil, now + pauseMs);
+    // Being busy is no failure: it is avoided while it asks for that.
+    if (kind === 'overloaded') this.#health = released(this.#health);
+    else this.#health = failed(this.#health, now, kind === 'unavailable');
+  }
+
+  /** Whatever came of it, the request is no longer there. */
+  left(flight: Flight): void {
+    if (this.#flights.delete(flight) && flight.waiting) this.#health = released(this.#health);
+  }
+
+  eject(now: number): void {
+    this.#health = eject(this.#health, now);
+    this.#samples = 0;
+  }
+
+  /** What the monitor says. A scrape that failed ejects nobody: only requests do. */
+  observe(seen: Observation): void {
+    this.#seen = seen;
+  }
+
+  #freshness(now: number): number {
+    return this.#seen ? halved(now - this.#seen.at, observationHalfLife) : 0;
+  }
+}
+
+function halved(age: number, halfLife: number): number {
+  return 2 ** (-Math.max(0, age) / halfLife);
+}
