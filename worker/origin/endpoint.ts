@@ -25,6 +25,8 @@ export interface Flight {
   queuedTokens: number;
   startedAt: number;
   waiting: boolean;
+  /** It was sent while the endpoint was out: its success brings the endpoint back, that of earlier ones says nothing new. */
+  whileOut: boolean;
 }
 
 /** Milliseconds per prompt token before anything is known: about 2,000 tokens a second. Only differences between endpoints matter. */
@@ -119,7 +121,8 @@ export class Endpoint {
 
   /** A request is on its way there. */
   sent(promptTokens: number, now: number): Flight {
-    const flight = { promptTokens, queuedTokens: this.queuedTokens(now), startedAt: now, waiting: true };
+    const whileOut = this.#health.outUntil !== 0;
+    const flight = { promptTokens, queuedTokens: this.queuedTokens(now), startedAt: now, waiting: true, whileOut };
     this.#flights.add(flight);
     this.#health = sent(this.#health, now);
     return flight;
@@ -128,7 +131,7 @@ export class Endpoint {
   /** Its first token is there, or its whole answer when that is all there is to see. */
   answered(flight: Flight, now: number, wasStream: boolean): void {
     flight.waiting = false;
-    this.#health = succeeded(this.#health, now);
+    if (this.#health.outUntil === 0 || flight.whileOut) this.#health = succeeded(this.#health, now);
     this.#pausedUntil = 0;
     if (!wasStream) return;
     const sample = (now - flight.startedAt) / (fixedTokens + flight.queuedTokens + flight.promptTokens);

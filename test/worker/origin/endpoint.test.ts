@@ -1,0 +1,154 @@
+import { describe, expect, it } from 'vitest';
+import { Endpoint, type Observation } from '../../../worker/origin/endpoint.ts';
+import { Pool } from '../../../worker/origin/pool.ts';
+import type { EndpointConfig, PoolConfig } from '../../../worker/origin/pool-config.ts';
+
+const now = 1_000_000;
+const config = (name: string, more: Partial<EndpointConfig> = {}): EndpointConfig => ({
+  name,
+  url: `http://${name}/v1`,
+  kind: 'vllm',
+  model: 'm',
+  region: null,
+  weight: 1,
+  priority: 0,
+  price: null,
+  context: null,
+  modalities: null,
+  key: null,
+  binding: null,
+  ...more,
+});
+const timeouts = { headers: 1, perThousandTokens: 1, firstToken: 1, thinkingFirstToken: 1, idle: 1, total: 1 };
+const poolOf = (endpoints: EndpointConfig[], more: Partial<PoolConfig> = {}) =>
+  new Pool({ model: 'm', endpoints, fallback: [], timeouts, retries: 2, hedging: true, ...more }, null);
+const demand = { key: 'key', promptTokens: 100, modalities: ['text'] };
+const seen = (more: Partial<Observation>): Observation => ({
+  at: now,
+  alive: true,
+  waiting: 0,
+  running: 0,
+  kvUse: 0,
+  ttftMs: null,
+  ...more,
+});
+
+describe('an endpoint', () => {
+  it('counts what it has been sent until the first token', () => {
+    const endpoint = new Endpoint(config('a'));
+    const flight = endpoint.sent(300, now);
+    endpoint.sent(200, now);
+    expect(endpoint.queuedTokens(now)).toBe(500);
+    endpoint.answered(flight, now + 100, true);
+    expect(endpoint.queuedTokens(now)).toBe(200);
+    expect(endpoint.inFlight).toBe(2);
+    endpoint.left(flight);
+    endpoint.left(flight);
+    expect(endpoint.inFlight).toBe(1);
+  });
+
+  it("adds others' requests that the monitor saw, not its own twice, and forgets them as the figures age", () => {
+    const endpoint = new Endpoint(config('a'));
+    endpoint.observe(seen({ waiting: 4 }));
+    expect(endpoint.queuedTokens(now)).toBe(4 * 512);
+    expect(endpoint.queuedTokens(now + 5_000)).toBe(2 * 512);
+    expect(endpoint.queuedTokens(now + 120_000)).toBeLessThan(1);
+    endpoint.sent(100, now - 10);
+    expect(endpoint.queuedTokens(now)).toBe(100 + 3 * 512);
+  });
+
+  it('learns how slow it is, and forgets', () => {
+    const endpoint = new Endpoint(config('a'));
+    const prior = endpoint.slowness(now);
+    for (let i = 0; i < 20; i++) endpoint.answered(endpoint.sent(744, now - 5_000), now, true);
+    expect(endpoint.slowness(now)).toBeGreaterThan(2 * prior);
+    expect(endpoint.slowness(now + 3_600_000)).toBeCloseTo(prior, 5);
+  });
+
+  it('is full when a server with slots has requests waiting, and others when their cache is', () => {
+    const slots = new Endpoint(config('a', { kind: 'llama-server' }));
+    slots.observe(seen({ waiting: 1 }));
+    expect(slots.isFull(now)).toBe(true);
+    expect(slots.isFull(now + 60_000)).toBe(false);
+    const vllm = new Endpoint(config('b'));
+    vllm.observe(seen({ waiting: 1 }));
+    expect(vllm.isFull(now)).toBe(false);
+    vllm.observe(seen({ waiting: 1, kvUse: 0.95 }));
+    expect(vllm.isFull(now)).toBe(true);
+  });
+
+  it('is never put out by what the monitor did not see', () => {
+    const endpoint = new Endpoint(config('a'));
+    endpoint.observe(seen({ alive: false }));
+    expect(endpoint.isAvailable(now)).toBe(true);
+  });
+});
+
+describe('a pool', () => {
+  const breakDown = (endpoint: Endpoint) => {
+    for (let i = 0; i < 3; i++) endpoint.failed('unreachable', null, now);
+  };
+
+  it('avoids who is out, but never the last one', () => {
+    const pool = poolOf([config('a'), config('b')]);
+    breakDown(pool.endpoints[0]!);
+    for (let i = 0; i < 20; i++) expect(pool.choose({ ...demand, key: `${i}` }, now)!.config.name).toBe('b');
+    breakDown(pool.endpoints[1]!);
+    expect(pool.choose(demand, now)).not.toBe(null);
+  });
+
+  it('avoids who has asked for a pause, while there is another', () => {
+    const pool = poolOf([config('a'), config('b')]);
+    pool.endpoints[1]!.failed('overloaded', 5_000, now);
+    for (let i = 0; i < 20; i++) expect(pool.choose({ ...demand, key: `${i}` }, now)!.config.name).toBe('a');
+    pool.endpoints[0]!.failed('overloaded', 5_000, now);
+    expect(pool.choose(demand, now)).not.toBe(null);
+    expect(pool.isSaturated(now)).toBe(true);
+    expect(pool.isSaturated(now + 5_001)).toBe(false);
+  });
+
+  it('asks who can read and hold the prompt', () => {
+    const pool = poolOf([
+      config('text', { modalities: ['text'] }),
+      config('short', { context: 50 }),
+      config('right', { modalities: ['text', 'image'] }),
+    ]);
+    expect(pool.choose({ ...demand, modalities: ['text', 'image'] }, now)!.config.name).toBe('right');
+    expect(pool.reads(['text', 'audio'])).toBe(true);
+    expect(poolOf([config('text', { modalities: ['text'] })]).reads(['image'])).toBe(false);
+    expect(pool.holds(1_000_000)).toBe(true);
+    expect(poolOf([config('short', { context: 50 })]).holds(51)).toBe(false);
+  });
+
+  it('puts out the one that is much slower than its peers', () => {
+    const pool = poolOf(['a', 'b', 'c', 'd'].map((name) => config(name)));
+    for (let i = 0; i < 12; i++) {
+      for (const endpoint of pool.endpoints) {
+        const flight = endpoint.sent(100, now - (endpoint.config.name === 'c' ? 20_000 : 200));
+        pool.answered(endpoint, flight, now);
+        endpoint.left(flight);
+      }
+    }
+    expect(pool.endpoints.filter((endpoint) => !endpoint.isAvailable(now)).map((endpoint) => endpoint.config.name)).toEqual(['c']);
+  });
+
+  it('hedges after the 95th percentile, once it knows one, and not when saturated', () => {
+    const pool = poolOf([config('a'), config('b')]);
+    expect(pool.hedgeAfter(100, now)).toBe(null);
+    const [a, b] = pool.endpoints as [Endpoint, Endpoint];
+    for (let i = 1; i <= 100; i++) pool.answered(a, a.sent(100, now - 10 * i), now);
+    expect(pool.hedgeAfter(100, now)).toBeCloseTo(950, 0);
+    expect(pool.hedgeAfter(812, now)).toBeCloseTo(950 * 3, 0);
+    for (const endpoint of [a, b]) endpoint.failed('overloaded', 5_000, now);
+    expect(pool.hedgeAfter(100, now)).toBe(null);
+    expect(poolOf([config('a')]).hedgeAfter(100, now)).toBe(null);
+  });
+
+  it('keeps what it knows of endpoints that stay when the list changes', () => {
+    const before = poolOf([config('a'), config('b')]);
+    breakDown(before.endpoints[0]!);
+    const after = new Pool({ ...before.config, endpoints: [config('a'), config('b', { weight: 2 })] }, null, before.endpoints);
+    expect(after.endpoints[0]).toBe(before.endpoints[0]);
+    expect(after.endpoints[1]).not.toBe(before.endpoints[1]);
+  });
+});
