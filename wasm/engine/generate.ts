@@ -1,4 +1,5 @@
 import { type LogprobEntry, OutputText, type ReasoningSplitting, type TextDecoding, type TokenText } from './output-text.ts';
+import type { PromptPrefix } from './prefix-cache.ts';
 import { Sampler, type Sampling } from './sampling.ts';
 import type { HeadAnswer, HeadQuery, Stage } from './stage.ts';
 
@@ -25,6 +26,8 @@ export interface GenerateOptions {
   topLogprobs: number | null;
   /** For answers that begin inside a thinking block; null when nothing is split. */
   splitter: ReasoningSplitting | null;
+  /** What a prefix cache knows of the prompt, from opening the session; absent for an empty session. */
+  prefix?: PromptPrefix;
 }
 
 export type GenerateEvent =
@@ -35,7 +38,7 @@ export type GenerateEvent =
 
 /**
  * Generates an answer to a prompt: prefill in chunks, then one token a step, until a stop id, a stop string, `maxTokens` or the context's end.
- * @param session open in `stage` and empty; the caller closes it, also after a throw
+ * @param session open in `stage`, and empty or as `options.prefix` says; the caller closes it, also after a throw
  * @param promptIds at least one token, fewer than `contextLength`
  * @throws the signal's reason when aborted; whatever the stage throws
  */
@@ -51,7 +54,7 @@ export async function* generate(
   const output = new OutputText(tokenizer, tokenizer.decoder(), options.splitter, options.stop, options.topLogprobs !== null);
   const stopIds = new Set(options.stopIds);
   let query = sampler.query();
-  let answer = await prefill(stage, session, promptIds, query, signal);
+  let answer = await prefill(stage, session, promptIds, query, signal, options.prefix);
   let reasoningTokens = 0;
 
   for (let tokens = 1; ; tokens++) {
@@ -77,12 +80,25 @@ export async function* generate(
   }
 }
 
-async function prefill(stage: Stage, session: string, ids: number[], query: HeadQuery, signal: AbortSignal): Promise<HeadAnswer> {
-  const last = Math.floor((ids.length - 1) / PREFILL_CHUNK) * PREFILL_CHUNK;
-  for (let first = 0; first < last; first += PREFILL_CHUNK) {
-    await stage.step([{ session, position: first, ids: ids.slice(first, first + PREFILL_CHUNK) }], signal);
+/** Chunks end where a state is to be kept, since only there is it that of so many tokens. */
+async function prefill(
+  stage: Stage,
+  session: string,
+  ids: number[],
+  query: HeadQuery,
+  signal: AbortSignal,
+  prefix?: PromptPrefix,
+): Promise<HeadAnswer> {
+  const keepAt = [...(prefix?.keepAt ?? [])];
+  let position = prefix?.cached ?? 0;
+  for (;;) {
+    const end = Math.min(position + PREFILL_CHUNK, keepAt[0] ?? ids.length, ids.length);
+    const chunk = ids.slice(position, end);
+    if (end === ids.length) return stepWithHead(stage, session, position, chunk, query, signal);
+    await stage.step([{ session, position, ids: chunk }], signal);
+    position = end;
+    if (position === keepAt[0]) await prefix?.keep(keepAt.shift()!);
   }
-  return stepWithHead(stage, session, last, ids.slice(last), query, signal);
 }
 
 async function stepWithHead(
