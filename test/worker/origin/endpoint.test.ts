@@ -123,7 +123,7 @@ describe('a pool', () => {
   it('puts out the one that is much slower than its peers', () => {
     const pool = poolOf(['a', 'b', 'c', 'd'].map((name) => config(name)));
     for (let i = 0; i < 12; i++) {
-      for (const endpoint of pool.endpoints) {
+      for (const endpoint of pool.endpoints.filter((candidate) => candidate.isAvailable(now))) {
         const flight = endpoint.sent(100, now - (endpoint.config.name === 'c' ? 20_000 : 200));
         pool.answered(endpoint, flight, now);
         endpoint.left(flight);
