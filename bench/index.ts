@@ -13,6 +13,15 @@ const BENCHMARKS: Record<string, Benchmark> = {
     about: 'the edge model under wrangler dev: load, memory, prefill, decode, time to first token, and what it does to proxied streams',
     load: () => import('./edge.ts'),
   },
+  engine: {
+    about:
+      'the engine beside llama.cpp, wllama and onnxruntime-web from the same GGUF: speed, memory, load, the roofline, and the ratios to keep',
+    load: () => import('./engine.ts'),
+  },
+  quality: {
+    about: 'what quantization costs: perplexity and top-1 agreement of q4_0 and q8_0 packs against f32',
+    load: () => import('./quality.ts'),
+  },
 };
 
 const [name, ...args] = process.argv.slice(2);
