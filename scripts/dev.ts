@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { writeBucketConfig, writeEngineConfig } from './dev/engine-config.ts';
+import { writeEngineConfig } from './dev/engine-config.ts';
 import { makeFixturePack } from './dev/fixture-pack.ts';
 import { copyPackToR2 } from './dev/local-r2.ts';
 import { runWrangler } from './dev/wrangler.ts';
@@ -72,9 +72,8 @@ async function prepareModel(model: string | null): Promise<{ vars: Record<string
                  npm run -s models -- pack SOURCE PACK_DIR && npm run dev -- --model PACK_DIR`;
     return { vars: { NEARSIDE_EDGE_PACK: 'assets:default' }, about };
   }
-  const config = await writeBucketConfig(ROOT);
   const onCopy = (megabytes: number) => console.log(`Copying ${megabytes.toFixed(0)} MB into local R2, this once ...`);
-  const { name, fixture, prefix } = await copyPackToR2(model, config, STATE, onCopy);
+  const { name, fixture, prefix } = await copyPackToR2(model, join(ROOT, 'worker/edge/wrangler.toml'), STATE, onCopy);
   return {
     vars: { NEARSIDE_EDGE_PACK: prefix, NEARSIDE_EDGE_MEMORY_BYTES: MEMORY_BYTES },
     about: fixture ? `${name}: RANDOM WEIGHTS, so its answers are noise` : name,

@@ -2,13 +2,16 @@ import { ModelError } from '../model-error.ts';
 import type { Command } from './command.ts';
 import { generate } from './generate.ts';
 import { inspect } from './inspect.ts';
+import { list } from './list.ts';
 import { logits } from './logits.ts';
 import { pack } from './pack.ts';
 import { pull } from './pull.ts';
+import { push } from './push.ts';
+import { rm } from './rm.ts';
 import { tokenize } from './tokenize.ts';
 import { verify } from './verify.ts';
 
-const COMMANDS: Record<string, Command> = { pack, inspect, verify, logits, tokenize, generate, pull };
+const COMMANDS: Record<string, Command> = { pack, inspect, verify, logits, tokenize, generate, pull, push, list, rm };
 
 const HELP = `npm run -s models -- COMMAND ...
 

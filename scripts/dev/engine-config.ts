@@ -14,12 +14,6 @@ export async function writeEngineConfig(root: string, name: string, vars: Record
   return write(root, name, { ...config, main, assets: { ...assets, directory }, vars: { ...config.vars, ...vars } });
 }
 
-/** Writes a configuration with nothing but the engine Worker's bucket. Returns its path. */
-export async function writeBucketConfig(root: string): Promise<string> {
-  const { name, compatibility_date, r2_buckets } = await engineConfig(root);
-  return write(root, 'bucket', { name, compatibility_date, r2_buckets });
-}
-
 /** What the engine Worker's configuration says, without the defaults that wrangler adds. */
 async function engineConfig(root: string) {
   // It takes a second to load, which a mistyped option should not have to wait for.
