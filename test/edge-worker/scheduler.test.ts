@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { HeadQuery, StepEntry } from '../../wasm/engine/stage.ts';
+import { StageError } from '../../wasm/engine/stage.ts';
 import { StepScheduler } from '../../worker/edge/scheduler.ts';
 import { peak, ScriptedStage } from '../support/scripted-stage.ts';
 
@@ -10,8 +11,10 @@ const yieldNow = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 function setUp() {
   const stage = new ScriptedStage((ids) => peak(ids.length % 5, 5));
   let time = 0;
-  const scheduler = new StepScheduler(stage, { now: () => (time += 10), yieldNow });
-  return { stage, scheduler };
+  /** What a cache could give back. */
+  const kept: string[] = [];
+  const scheduler = new StepScheduler(stage, { now: () => (time += 10), yieldNow, reclaim: () => kept.shift() ?? null });
+  return { stage, scheduler, kept };
 }
 
 /** Plays a session: prefill in the given chunks, then `decodes` steps of one token. */
@@ -39,10 +42,45 @@ describe('turns', () => {
     expect(stage.sessions.size).toBe(0);
   });
 
-  it('take one prefill chunk at a time, in turn, and stall no decode', async () => {
+  it('take prompts by chunks, one after the other, smaller ones beside answers, which never wait', async () => {
     const { stage, scheduler } = setUp();
-    await Promise.all([play(scheduler, 'a', [32, 32, 32], 0), play(scheduler, 'b', [32], 2), play(scheduler, 'd', [], 4)]);
-    expect(stage.batches.map(shapeOf)).toEqual(['a32 d1', 'b32 d1', 'a32 b1 d1', 'a32 b1 d1']);
+    await Promise.all([play(scheduler, 'a', [32, 32], 0), play(scheduler, 'b', [20], 2), play(scheduler, 'd', [], 4)]);
+    expect(stage.batches.map(shapeOf)).toEqual(['a16 d1', 'a16 d1', 'b16 d1', 'b4 a12 d1', 'a16 b1', 'a4 b1']);
+  });
+
+  it('are full of prompts when nobody waits for an answer', async () => {
+    const { stage, scheduler } = setUp();
+    await Promise.all([play(scheduler, 'a', [32, 8], 0), play(scheduler, 'b', [12], 0), play(scheduler, 'c', [5], 0)]);
+    expect(stage.batches.map(shapeOf)).toEqual(['a32', 'b12 c5 a8']);
+  });
+
+  it('ask for logits after the last token of a cut chunk only, at the position where it is', async () => {
+    const { stage, scheduler } = setUp();
+    await scheduler.open('a');
+    const answer = play(scheduler, 'b', [], 9);
+    const [result] = await scheduler.step([{ session: 'a', position: 0, ids: [...Array(40).keys()], head: HEAD }]);
+    await answer;
+    const pieces = stage.batches.flatMap((batch) => batch.filter(({ session }) => session === 'a'));
+    expect(pieces.map(({ position, ids, head }) => [position, ids!.length, !!head])).toEqual([
+      [0, 16, false],
+      [16, 16, false],
+      [32, 8, true],
+    ]);
+    expect(stage.sessions.get('a')).toEqual([...Array(40).keys()]);
+    expect(result!.head!.ids).toEqual(Int32Array.of(0));
+  });
+
+  it('wait for a session that wants more candidates before it goes on', async () => {
+    const { stage, scheduler } = setUp();
+    const curious = async () => {
+      await scheduler.open('a');
+      for (let position = 0; position < 4; position++) {
+        await scheduler.step([{ session: 'a', position, ids: [1], head: HEAD }]);
+        await scheduler.head('a', { ...HEAD, candidates: 2 });
+      }
+    };
+    await Promise.all([curious(), play(scheduler, 'b', [], 4)]);
+    expect(stage.batches.map(shapeOf)).toEqual(['a1 b1', 'b1 a1', 'b1 a1', 'b1 a1']);
   });
 
   it('run other calls on the stage between them, never during one', async () => {
@@ -108,6 +146,18 @@ describe('an abort', () => {
     expect(stage.sessions.size).toBe(0);
   });
 
+  it('withdraws what is left of a chunk that has begun', async () => {
+    const { stage, scheduler } = setUp();
+    const client = new AbortController();
+    stage.beforeStep = async () => {
+      if (stage.batches.length === 2) client.abort(new Error('client gone'));
+    };
+    const [gone, stays] = await Promise.allSettled([play(scheduler, 'a', [64], 1, client.signal), play(scheduler, 'b', [], 5)]);
+    expect(gone).toMatchObject({ status: 'rejected', reason: { message: 'client gone' } });
+    expect(stays.status).toBe('fulfilled');
+    expect(stage.batches.map(shapeOf)).toEqual(['a16 b1', 'a16 b1', 'b1', 'b1', 'b1']);
+  });
+
   it('leaves the others of its turn alone', async () => {
     const { stage, scheduler } = setUp();
     const client = new AbortController();
@@ -118,6 +168,32 @@ describe('an abort', () => {
     expect(gone).toMatchObject({ status: 'rejected', reason: { message: 'client gone' } });
     expect(stays.status).toBe('fulfilled');
     expect(stage.batches.map((batch) => batch.length)).toEqual([2, 1, 1, 1, 1]);
+  });
+});
+
+describe('memory that runs out', () => {
+  const full = () => new StageError('out_of_memory', 'full');
+
+  it('is given back by closing what the cache holds, as often as it takes', async () => {
+    const { stage, scheduler, kept } = setUp();
+    for (const session of ['old', 'older', 'oldest']) await scheduler.open(session);
+    kept.push('oldest', 'older', 'old');
+    stage.beforeStep = async () => {
+      if (stage.sessions.size > 2) throw full();
+    };
+    await play(scheduler, 'a', [], 3);
+    expect([...stage.sessions.keys()]).toEqual(['old']);
+    expect(kept).toEqual(['old']);
+  });
+
+  it('ends the step that needed it when there is nothing to give back, and no other', async () => {
+    const { stage, scheduler } = setUp();
+    stage.beforeStep = async (batch) => {
+      if (batch.some(({ session }) => session === 'a')) throw full();
+    };
+    const [a, b] = await Promise.allSettled([play(scheduler, 'a', [], 1), play(scheduler, 'b', [], 2)]);
+    expect(a).toMatchObject({ status: 'rejected', reason: { code: 'out_of_memory' } });
+    expect(b.status).toBe('fulfilled');
   });
 });
 

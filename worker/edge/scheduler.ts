@@ -1,10 +1,13 @@
 import type { HeadAnswer, HeadQuery, Stage, StageMemory, StageSpec, StepEntry, StepResult } from '../../wasm/engine/stage.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
 import { RateMeter, type Rates } from './rates.ts';
+import { planTurn } from './turn-plan.ts';
 
 /** One call of `step` that waits for its turn, or has it. */
 interface Waiting {
   batch: StepEntry[];
+  /** Tokens of its one entry that have run in earlier turns. */
+  done: number;
   signal: AbortSignal | undefined;
   /** Takes it out of the queue; listens to the signal's abort while it waits. */
   withdraw: () => void;
@@ -12,17 +15,27 @@ interface Waiting {
   reject: (reason: unknown) => void;
 }
 
+/** What of a waiting step runs in a turn. */
+interface Piece {
+  waiting: Waiting;
+  batch: StepEntry[];
+  tokens: number[];
+  last: boolean;
+}
+
 export interface SchedulerOptions {
-  /** Milliseconds; only differences between two yields to the event loop are used. */
+  /** Milliseconds; only differences between two turns are used. */
   now: () => number;
   /** Lets the event loop turn once. */
   yieldNow: () => Promise<void>;
+  /** Names a session to close because memory ran out, or null when there is none: the engine then fails for want of memory. */
+  reclaim?: () => string | null;
 }
 
 /**
- * Shares one stage between sessions. It is itself a Stage whose `step` waits for the next turn: a turn is one batch of every waiting decode step and at
- * most one prefill chunk, so that a long prompt delays the others by one chunk at a time, and several prompts take chunks in turn. One loop owns the
- * stage: nothing else (more candidates, opening, closing) touches it while a turn runs.
+ * Shares one stage between sessions. It is itself a Stage whose `step` waits for its turns: a turn is one batch of every answer's next token and of a bounded
+ * number of prompt tokens (turn-plan.ts), so that a long prompt stalls nobody. One loop owns the stage: nothing else (more candidates, opening, forking,
+ * closing) touches it while a turn runs.
  */
 export class StepScheduler implements Stage {
   readonly spec: StageSpec;
@@ -32,6 +45,10 @@ export class StepScheduler implements Stage {
   readonly #tasks: (() => Promise<void>)[] = [];
   #waiting: Waiting[] = [];
   #looping = false;
+  /** Sessions that have got a result and will soon ask for more. */
+  readonly #expected = new Set<string>();
+  /** Tells the loop, where it waits for them, that someone has called. */
+  #called: () => void = () => {};
 
   constructor(stage: Stage, options: SchedulerOptions) {
     this.#stage = stage;
@@ -44,9 +61,9 @@ export class StepScheduler implements Stage {
   }
 
   /**
-   * Runs in one of the next turns. When `signal` aborts, a step that waits is withdrawn at once; a turn that runs for aborted steps only is cut off at the
-   * stage's next yield, and one that others share ends first.
-   * @throws the signal's reason, or what the stage throws for these entries
+   * Runs in the next turns. When `signal` aborts, a step that waits is withdrawn at once; a turn that runs for aborted steps only is cut off at the stage's
+   * next yield, and one that others share ends first.
+   * @throws the signal's reason, or what the stage throws for these entries; the session must be closed then
    */
   step(batch: StepEntry[], signal?: AbortSignal): Promise<StepResult[]> {
     return new Promise((resolve, reject) => {
@@ -55,22 +72,24 @@ export class StepScheduler implements Stage {
         this.#waiting = this.#waiting.filter((other) => other !== waiting);
         reject(signal?.reason);
       };
-      const waiting: Waiting = { batch, signal, withdraw, resolve, reject };
-      signal?.addEventListener('abort', withdraw, { once: true });
+      const waiting: Waiting = { batch, done: 0, signal, withdraw, resolve, reject };
       this.#waiting.push(waiting);
+      signal?.addEventListener('abort', withdraw, { once: true });
+      for (const { session } of batch) this.#expected.delete(session);
       this.#wake();
     });
   }
 
   open(session: string): Promise<void> {
-    return this.#between(() => this.#stage.open(session));
+    return this.#between(() => this.#withReclaim(() => this.#stage.open(session)));
   }
 
   fork(session: string, as: string, tokens?: number): Promise<void> {
-    return this.#between(() => this.#stage.fork(session, as, tokens));
+    return this.#between(() => this.#withReclaim(() => this.#stage.fork(session, as, tokens)));
   }
 
   close(session: string): Promise<void> {
+    this.#expected.delete(session);
     return this.#between(() => this.#stage.close(session));
   }
 
@@ -83,14 +102,14 @@ export class StepScheduler implements Stage {
   }
 
   restore(session: string, snapshot: Uint8Array): Promise<void> {
-    return this.#between(() => this.#stage.restore(session, snapshot));
+    return this.#between(() => this.#withReclaim(() => this.#stage.restore(session, snapshot)));
   }
 
+  /** Not queued, nor is `memory`: counting reads no state that a step changes halfway. */
   bytesOf(sessions: string[]): Promise<number> {
     return this.#stage.bytesOf(sessions);
   }
 
-  /** Not queued: counting memory reads no state that a step changes halfway. */
   memory(): Promise<StageMemory> {
     return this.#stage.memory();
   }
@@ -103,7 +122,22 @@ export class StepScheduler implements Stage {
     });
   }
 
+  /** Repeats what has failed for want of memory as long as there is something to close. */
+  async #withReclaim<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        const outOfMemory = error instanceof StageError && error.code === 'out_of_memory';
+        const session = outOfMemory ? (this.#options.reclaim?.() ?? null) : null;
+        if (session === null) throw error;
+        await this.#stage.close(session);
+      }
+    }
+  }
+
   #wake(): void {
+    this.#called();
     if (this.#looping) return;
     this.#looping = true;
     void this.#loop();
@@ -111,52 +145,102 @@ export class StepScheduler implements Stage {
 
   async #loop(): Promise<void> {
     while (this.#tasks.length > 0 || this.#waiting.length > 0) {
-      for (let task = this.#tasks.shift(); task; task = this.#tasks.shift()) await task();
+      await this.#runTasks();
       const turn = this.#nextTurn();
       const started = this.#options.now();
       if (turn.length > 0) await this.#run(turn);
-      // Sessions that just got a token ask for their next one here, and so share the next turn.
-      await this.#options.yieldNow();
-      this.#meter.add(turn.flatMap(({ batch }) => batch).map(tokensOf), this.#options.now() - started);
+      // Whoever was opened just now asks for its first turn in a moment.
+      if (turn.length === 0) await this.#options.yieldNow();
+      await this.#letSessionsAsk();
+      this.#meter.add(
+        turn.flatMap(({ tokens }) => tokens),
+        this.#options.now() - started,
+      );
     }
     this.#looping = false;
   }
 
-  #nextTurn(): Waiting[] {
-    const prefill = this.#waiting.find(isPrefill);
-    const turn = this.#waiting.filter((waiting) => waiting === prefill || !isPrefill(waiting));
-    this.#waiting = this.#waiting.filter((waiting) => !turn.includes(waiting));
-    for (const { signal, withdraw } of turn) signal?.removeEventListener('abort', withdraw);
+  async #runTasks(): Promise<void> {
+    for (let task = this.#tasks.shift(); task; task = this.#tasks.shift()) await task();
+  }
+
+  #nextTurn(): Piece[] {
+    const shares = planTurn(this.#waiting.map(rowsLeft));
+    const turn = this.#waiting.flatMap((waiting, i) => (shares[i]! > 0 ? [cut(waiting, shares[i]!)] : []));
+    this.#waiting = this.#waiting.filter((_, i) => shares[i] === 0);
+    for (const { waiting } of turn) waiting.signal?.removeEventListener('abort', waiting.withdraw);
     return turn;
   }
 
-  async #run(turn: Waiting[]): Promise<void> {
+  /**
+   * Waits until every session that has got a result asks for its next token, and so shares the next turn; at the latest when the event loop has turned. Most ask
+   * without that, and in workerd it costs a millisecond: the stage itself lets other events in, in proportion to its work.
+   */
+  async #letSessionsAsk(): Promise<void> {
+    if (this.#expected.size === 0) return;
+    let turned = false;
+    const turn = this.#options.yieldNow().then(() => {
+      turned = true;
+    });
+    while (!turned && this.#expected.size > 0) {
+      const called = new Promise<void>((resolve) => {
+        this.#called = resolve;
+      });
+      await Promise.race([turn, called]);
+      // It may want more candidates before it can ask.
+      await this.#runTasks();
+    }
+    this.#expected.clear();
+  }
+
+  async #run(turn: Piece[]): Promise<void> {
     const cutOff = new AbortController();
     const cutOffWhenAlone = () => {
-      if (turn.every(({ signal }) => signal?.aborted)) cutOff.abort(new Error('Every session of this turn was aborted.'));
+      if (turn.every(({ waiting }) => waiting.signal?.aborted)) cutOff.abort(new Error('Every session of this turn was aborted.'));
     };
-    for (const { signal } of turn) signal?.addEventListener('abort', cutOffWhenAlone);
+    for (const { waiting } of turn) waiting.signal?.addEventListener('abort', cutOffWhenAlone);
     cutOffWhenAlone();
     try {
-      const results = await this.#stage.step(
-        turn.flatMap(({ batch }) => batch),
-        cutOff.signal,
-      );
-      for (const { batch, signal, resolve, reject } of turn) {
-        const own = results.splice(0, batch.length);
-        if (signal?.aborted) reject(signal.reason);
-        else resolve(own);
-      }
+      const batch = turn.flatMap((piece) => piece.batch);
+      const step = () => this.#stage.step(batch, cutOff.signal);
+      const results = await (turn.length === 1 ? this.#withReclaim(step) : step());
+      // Back to front, so that unfinished ones are first in the queue again, in their order.
+      for (const piece of [...turn].reverse()) this.#settle(piece, results.splice(-piece.batch.length));
     } catch (error) {
       // A StageError means that nothing has changed, and one entry is to blame: the others are run without it.
-      if (error instanceof StageError && turn.length > 1) for (const waiting of turn) await this.#run([waiting]);
-      else for (const { signal, reject } of turn) reject(signal?.aborted ? signal.reason : error);
+      if (error instanceof StageError && turn.length > 1) for (const piece of turn) await this.#run([piece]);
+      else for (const { waiting } of turn) waiting.reject(waiting.signal?.aborted ? waiting.signal.reason : error);
     } finally {
-      for (const { signal } of turn) signal?.removeEventListener('abort', cutOffWhenAlone);
+      for (const { waiting } of turn) waiting.signal?.removeEventListener('abort', cutOffWhenAlone);
+    }
+  }
+
+  #settle({ waiting, tokens, last }: Piece, results: StepResult[]): void {
+    const { signal, batch } = waiting;
+    if (signal?.aborted) waiting.reject(signal.reason);
+    else if (last) {
+      for (const { session } of batch) this.#expected.add(session);
+      waiting.resolve(results);
+    } else {
+      waiting.done += tokens[0]!;
+      signal?.addEventListener('abort', waiting.withdraw, { once: true });
+      this.#waiting.unshift(waiting);
     }
   }
 }
 
 const tokensOf = ({ ids, hidden }: StepEntry): number => ids?.length ?? (hidden ? 1 : 0);
 
-const isPrefill = ({ batch }: Waiting): boolean => batch.some((entry) => tokensOf(entry) > 1);
+/** A step can be cut when it is one sequence's tokens; rows of any other are counted to be planned, and run together. */
+const canBeCut = ({ batch }: Waiting): boolean => batch.length === 1 && batch[0]!.ids !== undefined;
+
+const rowsLeft = (waiting: Waiting): number => Math.max(1, waiting.batch.reduce((sum, entry) => sum + tokensOf(entry), 0) - waiting.done);
+
+function cut(waiting: Waiting, rows: number): Piece {
+  const { batch, done } = waiting;
+  if (!canBeCut(waiting) || (done === 0 && rows >= rowsLeft(waiting))) return { waiting, batch, tokens: batch.map(tokensOf), last: true };
+  const { session, position, ids, head } = batch[0]!;
+  const last = rows >= rowsLeft(waiting);
+  const piece = { session, position: position + done, ids: ids!.slice(done, done + rows), head: last ? head : undefined };
+  return { waiting, batch: [piece], tokens: [rows], last };
+}
