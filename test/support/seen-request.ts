@@ -2,6 +2,8 @@
 export interface SeenRequest {
   body: Record<string, unknown>;
   headers: Record<string, string>;
+  /** Name of the endpoint that was asked; empty for the one without a name. */
+  endpoint: string;
   aborted: boolean;
   /** When the client left, milliseconds since the epoch. */
   abortedAt: number | null;

@@ -31,8 +31,17 @@ export type Environment = Env & { EDGE_MODEL?: DurableObjectNamespace | undefine
 
 /** Sends a request to a gateway with these variables, in this isolate. */
 export async function send(variables: Environment, path: string, init: RequestInit = {}): Promise<Response> {
-  const bindings = { EDGE_MODEL: (env as unknown as Env).EDGE_MODEL };
-  return worker.fetch(new Request(`http://gateway.test${path}`, init), { ...bindings, ...variables }, createExecutionContext());
+  return sendTo(environment(variables), path, init);
+}
+
+/** One isolate's environment, for what it remembers from call to call. */
+export function environment(variables: Environment): Env {
+  return { EDGE_MODEL: (env as unknown as Env).EDGE_MODEL, ...variables } as Env;
+}
+
+/** Sends a request to the gateway of that environment. */
+export async function sendTo(environment: Env, path: string, init: RequestInit = {}): Promise<Response> {
+  return worker.fetch(new Request(`http://gateway.test${path}`, init), environment, createExecutionContext());
 }
 
 export interface Post {
@@ -41,8 +50,13 @@ export interface Post {
 }
 
 /** Posts a chat request; `body` without messages says `text`. */
-export function chat(variables: Environment, text: string, body: object = {}, { headers, signal }: Post = {}): Promise<Response> {
-  return send(variables, '/v1/chat/completions', {
+export function chat(variables: Environment, text: string, body: object = {}, post: Post = {}): Promise<Response> {
+  return chatWith(environment(variables), text, body, post);
+}
+
+/** The same with the gateway of that environment. */
+export function chatWith(environment: Env, text: string, body: object = {}, { headers, signal }: Post = {}): Promise<Response> {
+  return sendTo(environment, '/v1/chat/completions', {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify({ model: 'nearside-auto', max_tokens: 16, messages: [{ role: 'user', content: text }], ...body }),
@@ -72,9 +86,37 @@ export function dataOf(stream: string): any[] {
 
 /** What the origin saw of the request with that id. */
 export async function seenByOrigin(id: string): Promise<SeenRequest | null> {
-  const response = await fetch(`${inject('originUrl').replace(/\/v1$/, '')}/seen/${encodeURIComponent(id)}`);
+  const response = await fetch(`${originRoot()}/seen/${encodeURIComponent(id)}`);
   return response.json();
 }
+
+/** All that origins saw with that id, in order. */
+export async function attemptsAtOrigins(id: string): Promise<SeenRequest[]> {
+  const response = await fetch(`${originRoot()}/attempts/${encodeURIComponent(id)}`);
+  return response.json();
+}
+
+const originRoot = () => inject('originUrl').replace(/\/v1$/, '');
+
+/** An endpoint of the misbehaving origin. */
+export const endpoint = (name: string, more: object = {}) => ({ name, url: `${originRoot()}/e/${name}/v1`, ...more });
+
+/** Sets what an endpoint's /health and /metrics say. */
+export async function setEndpoint(name: string, state: { status?: number; metrics?: string | null }): Promise<void> {
+  await (await fetch(`${originRoot()}/e/${name}/state`, { method: 'PUT', body: JSON.stringify(state) })).text();
+}
+
+/** How often an endpoint's /health and /metrics were asked. */
+export async function scrapesOf(name: string): Promise<number> {
+  return (await fetch(`${originRoot()}/e/${name}/scrapes`)).json();
+}
+
+/** The gateway with these pools and the scripted engine. */
+export const withPools = (pools: object[], variables: Variables = {}): Variables => ({
+  NEARSIDE_DEV: '1',
+  NEARSIDE_ORIGINS: JSON.stringify(pools),
+  ...variables,
+});
 
 /** What the engine saw. */
 export async function seenByEngine(): Promise<{ requests: number; aborted: string[] }> {

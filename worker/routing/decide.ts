@@ -1,4 +1,4 @@
-import type { Decision, EdgeState, Features, Limits, OriginState, Refusal, RoutingState } from './types.ts';
+import type { Decision, EdgeState, Failure, Features, Limits, OriginState, Refusal, RoutingState } from './types.ts';
 
 /** The model name that leaves the choice to the gateway. */
 export const autoModel = 'nearside-auto';
@@ -37,7 +37,7 @@ function decideAuto(features: Features, state: RoutingState, limits: Limits): De
   if (edgeModel !== null && against.length === 0) {
     // Without a limit the answer may be long: that is for the origin while there is one.
     if (features.maxTokens === null && origin) return { route: 'origin', model: origin.model, reasons: ['no_max_tokens'] };
-    const reasons = [state.origin === null ? 'no_origin' : state.origin.failure ? 'origin_unavailable' : 'small_text'];
+    const reasons = [state.origin === null ? 'no_origin' : state.origin.failure ? downReason(state.origin.failure) : 'small_text'];
     if (features.maxTokens === null) reasons.push('edge_max_tokens_cap');
     return { route: 'edge', model: edgeModel, reasons };
   }
@@ -63,7 +63,7 @@ function nobody(state: RoutingState, against: string[], limits: Limits): Decisio
   if (failure) {
     const { status, code, message, retryAfter } = failure;
     const retry = retryAfter ?? (status === 503 ? retryAfterDefault : null);
-    return { route: 'none', status, code, message, param: null, reasons: ['origin_unavailable', ...against], retryAfter: retry };
+    return { route: 'none', status, code, message, param: null, reasons: [downReason(failure), ...against], retryAfter: retry };
   }
   const refusal = state.edge?.refusal;
   if (refusal?.code === 'bad_request') return badRequest(refusal.message);
@@ -120,7 +120,12 @@ function decideOriginOnly(origin: OriginState): Decision {
   if (!origin.failure) return { route: 'origin', model: origin.model, reasons: ['origin_model_requested'] };
   const { status, code, message, retryAfter } = origin.failure;
   const retry = retryAfter ?? (status === 503 ? retryAfterDefault : null);
-  return { route: 'none', status, code, message, param: null, reasons: ['origin_unavailable'], retryAfter: retry };
+  return { route: 'none', status, code, message, param: null, reasons: [downReason(origin.failure)], retryAfter: retry };
+}
+
+/** An origin that is being started is told apart from one that is down: it is worth coming back to. */
+function downReason(failure: Failure): string {
+  return failure.code === 'origin_cold' ? 'origin_cold' : 'origin_unavailable';
 }
 
 function promptTooLong(model: string, tokens: number | null, limits: Limits): Decision {

@@ -59,6 +59,7 @@ describe('nearside-auto', () => {
     ['no edge', {}, onlyOrigin, 'origin: no_edge'],
     ['no origin', {}, onlyEdge, 'edge: no_origin'],
     ['origin down', {}, originDown, 'edge: origin_unavailable'],
+    ['origin being started', {}, { edge, origin: { model: 'big', failure: { ...failure, code: 'origin_cold' } } }, 'edge: origin_cold'],
     ['origin down, tools', obstacle('tools', 'tools'), originDown, '503 origin_unavailable'],
     ['no origin, tools', obstacle('tools', 'tools'), onlyEdge, '503 no_route'],
     ['no origin, queue full', {}, edgeRefused('queue_full'), '503 no_route'],
