@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ModelError } from '../model-error.ts';
 
@@ -24,23 +24,27 @@ interface State {
  */
 export class PartialFolder {
   readonly path: string;
+  /** Lets another process have the folder. */
+  readonly release: () => Promise<void>;
   #state: State;
 
-  private constructor(path: string, state: State) {
+  private constructor(path: string, state: State, release: () => Promise<void>) {
     this.path = path;
     this.#state = state;
+    this.release = release;
   }
 
   /**
    * Takes the folder for this process, and empties it when it belongs to another pull.
    * Throws `ModelError` when another process is at work on it.
+   * @param observeMs how long to watch a lock whose owner may have gone
    */
-  static async open(path: string, identity: Record<string, unknown>): Promise<PartialFolder> {
+  static async open(path: string, identity: Record<string, unknown>, observeMs = OBSERVE_MS): Promise<PartialFolder> {
     await mkdir(path, { recursive: true });
-    await lock(join(path, 'lock'));
+    const release = await lock(join(path, 'lock'), observeMs);
     const found = parseState(await readFile(join(path, 'state.json'), 'utf8').catch(() => ''));
     const same = found !== null && JSON.stringify(found.identity) === JSON.stringify(identity);
-    const folder = new PartialFolder(path, same ? found : { version: 1, identity, files: {} });
+    const folder = new PartialFolder(path, same ? found : { version: 1, identity, files: {} }, release);
     if (!same) {
       for (const part of [folder.pack, folder.source, folder.heads]) await rm(part, { recursive: true, force: true });
     }
@@ -78,12 +82,9 @@ export class PartialFolder {
     await rename(`${path}.new`, path);
   }
 
-  /** Lets another process have the folder. */
-  async release(): Promise<void> {
-    await rm(join(this.path, 'lock'), { force: true });
-  }
-
+  /** Removes what is left once the pack has moved out. */
   async remove(): Promise<void> {
+    await this.release();
     await rm(this.path, { recursive: true, force: true });
   }
 }
@@ -97,17 +98,36 @@ function parseState(text: string): State | null {
   }
 }
 
-/** The lock holds the owner's process id, so that one left by a killed process binds nobody. */
-async function lock(path: string): Promise<void> {
+/** The owner of a lock touches it this often. */
+const BEAT_MS = 1000;
+/** Without a touch for so long it has no owner, whatever process has the owner's number by now. */
+const OBSERVE_MS = 8000;
+
+/** Takes the lock, which holds its owner's process id. One that a killed process left binds nobody. Answers how to give it back. */
+async function lock(path: string, observeMs: number): Promise<() => Promise<void>> {
   const owner = Number(await readFile(path, 'utf8').catch(() => ''));
-  if (owner && owner !== process.pid && isAlive(owner))
+  if (owner && isAlive(owner) && (await isTouched(path, observeMs))) {
     throw new ModelError(`Process ${owner} is at work on this already; wait for it, or choose another OUT.`);
+  }
   await rm(path, { force: true });
-  const file = await open(path, 'wx').catch((cause) => {
+  await writeFile(path, String(process.pid), { flag: 'wx' }).catch((cause) => {
     throw new ModelError('Another process has just started on this; choose another OUT.', { cause });
   });
-  await file.writeFile(String(process.pid));
-  await file.close();
+  const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT_MS).unref();
+  return async () => {
+    clearInterval(beat);
+    await rm(path, { force: true });
+  };
+}
+
+async function isTouched(path: string, observeMs: number): Promise<boolean> {
+  const touched = async () => (await stat(path).catch(() => null))?.mtimeMs;
+  const before = await touched();
+  for (const end = Date.now() + observeMs; Date.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, BEAT_MS / 4));
+    if ((await touched()) !== before) return true;
+  }
+  return false;
 }
 
 function isAlive(pid: number): boolean {

@@ -2,6 +2,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { packModel } from '../../../models/pack/pack-model.ts';
+import { PartialFolder } from '../../../models/pull/partial-folder.ts';
 import { type PullOptions, pullModel } from '../../../models/pull/pull-model.ts';
 import { openSource } from '../../../models/sources/index.ts';
 import { checkpoint } from '../../support/checkpoints.ts';
@@ -232,15 +233,26 @@ describe('refusals', () => {
   });
 });
 
-test('a lock that a killed process left binds nobody, a living one is respected', async () => {
-  await serve(tied());
-  let ranges = 0;
-  hub!.faults.push((request) => (isWeights(request) && ++ranges > 2 ? { kind: 'status', status: 404 } : null));
-  await expect(pull()).rejects.toThrow('404');
-  hub!.faults = [];
-  writeFileSync(join(`${out}.partial`, 'lock'), String(process.ppid));
-  await expect(pull()).rejects.toThrow(`Process ${process.ppid} is at work on this already; wait for it, or choose another OUT.`);
-  writeFileSync(join(`${out}.partial`, 'lock'), '4194999');
-  await pull();
-  expect(weights(out)).toEqual(weights(expected['qwen3_5-tied']!));
+describe('two at a time', () => {
+  test('the second is told who is at work, and the first goes on', async () => {
+    await serve(tied());
+    let stalls = 1;
+    hub!.faults.push((request) => (isWeights(request) && stalls-- > 0 ? { kind: 'stall', after: 10 } : null));
+    const first = pull({ connections: 1, hub: { endpoint: hub!.endpoint, retry: { firstWaitMs: 1 }, idleMs: 4000 } });
+    while (!existsSync(join(`${out}.partial`, 'state.json'))) await new Promise((done) => setTimeout(done, 5));
+    await expect(pull()).rejects.toThrow(`Process ${process.pid} is at work on this already; wait for it, or choose another OUT.`);
+    await first;
+    expect(weights(out)).toEqual(weights(expected['qwen3_5-tied']!));
+  });
+
+  test('a lock that a killed process left binds nobody, even when its number belongs to another by now', async () => {
+    const path = join(folder, 'left.partial');
+    for (const owner of ['4194999', String(process.ppid), 'rubbish']) {
+      await (await PartialFolder.open(path, { name: 'x' })).release();
+      writeFileSync(join(path, 'lock'), owner);
+      const taken = await PartialFolder.open(path, { name: 'x' }, 300);
+      expect(readFileSync(join(path, 'lock'), 'utf8')).toBe(String(process.pid));
+      await taken.release();
+    }
+  });
 });
