@@ -22,6 +22,10 @@ const BENCHMARKS: Record<string, Benchmark> = {
     about: 'what quantization costs: perplexity and top-1 agreement of q4_0 and q8_0 packs against f32',
     load: () => import('./quality.ts'),
   },
+  routing: {
+    about: 'the difficulty model on subjects that it never saw, against prompt length and random mixing',
+    load: () => import('./routing.ts'),
+  },
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -1,5 +1,5 @@
-"""How well a score ranks prompts for routing to a strong model; bench/routing/metrics.ts is the same in TypeScript. Names as in RouteLLM
-(Ong et al. 2024, arXiv 2406.18665)."""
+"""How well a score ranks prompts for routing to a strong model; names as in RouteLLM (Ong et al. 2024, arXiv 2406.18665).
+The published figures come from bench/routing, which runs the exported model; these here serve the choices made while training."""
 
 import numpy as np
 
@@ -29,3 +29,12 @@ def apgr(curve: np.ndarray) -> float:
 def cpt(curve: np.ndarray, level: float) -> float:
     """Least share of strong calls that recovers `level` of the gap; random mixing needs `level`."""
     return float(np.argmax(curve >= level)) / (len(curve) - 1)
+
+
+def subject_interval(measure, task: np.ndarray, samples: int = 500) -> tuple[float, float]:
+    """95 % bootstrap interval of measure(indices) over whole subjects drawn with replacement."""
+    random = np.random.default_rng(1)
+    members = [np.flatnonzero(task == name) for name in np.unique(task)]
+    drawn = [measure(np.concatenate([members[i] for i in random.integers(0, len(members), len(members))])) for _ in range(samples)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)

@@ -24,6 +24,10 @@ DENSE_SCALE = 0.1
 DENSE_CLIP = 4.0
 """Standard deviations beyond which a dense feature says no more: prompts in the wild are longer and odder than these."""
 
+ODD_SUBJECTS = ["mmlu_moral_scenarios", "mmlu_high_school_mathematics"]
+"""One is a single template 895 times over; in the other the strong model is right 3 % of the time and the weak one 32 %, surely a fault of the labels.
+Trained and judged on all the same; the report adds a line without them."""
+
 
 class Matrix:
     """Features of texts: `bag` [n, 2^TABLE_BITS] with 1/sqrt(number of ids) at every id, `dense` [n, d]."""
@@ -94,6 +98,20 @@ def report(name: str, prompts: Prompts, mask: np.ndarray, scores: np.ndarray) ->
     )
 
 
+def report_differences(prompts: Prompts, mask: np.ndarray, helps_score: np.ndarray, fails_score: np.ndarray, length: np.ndarray) -> None:
+    """What the model gains over length, with intervals over subjects."""
+    indices = np.flatnonzero(mask)
+    fails, helps = 1 - prompts.weak, (1 - prompts.weak) * prompts.strong
+    area = lambda at, score: metrics.apgr(metrics.recovered_gap(score[at], prompts.weak[at], prompts.strong[at]))
+    for name, difference in (
+        ("AUC weak fails, strong does not", lambda at: metrics.auc(helps[at], helps_score[at]) - metrics.auc(helps[at], length[at])),
+        ("AUC weak fails", lambda at: metrics.auc(fails[at], fails_score[at]) - metrics.auc(fails[at], length[at])),
+        ("APGR", lambda at: area(at, helps_score) - area(at, length)),
+    ):
+        low, high = metrics.subject_interval(lambda drawn: difference(indices[drawn]), prompts.task[mask])
+        print(f"  model - length, {name:34}{difference(indices):+.3f} [{low:+.3f}, {high:+.3f}]")
+
+
 def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser()
@@ -128,16 +146,21 @@ def main() -> None:
     save_model(options.out, model)
     write_fixture(options.fixture, options.out)
 
-    is_math_task = prompts.task == "gsm8k"
-    length = full.dense[:, 0]
-    print("Cross-validation over the subjects of the training folds")
-    for name, scores in (("model", (unseen["full"] @ mix + shift)[:, 1]), ("model, bare questions", (unseen["bare"] @ mix + shift)[:, 1]), ("length", length)):
-        report(name, prompts, training, scores)
-        report(f"{name}, MMLU only", prompts, training & ~is_math_task, scores)
-    print("Held-out fold, never trained, chosen or calibrated on")
-    for name, scores in (("model", model.logits(full)[:, 1]), ("model, bare questions", model.logits(bare)[:, 1]), ("length", length)):
-        report(name, prompts, ~training, scores)
-        report(f"{name}, MMLU only", prompts, ~training & ~is_math_task, scores)
+    full_logits, bare_logits = unseen["full"] @ mix + shift, unseen["bare"] @ mix + shift
+    full_logits[~training], bare_logits[~training] = model.logits(full.take(~training)), model.logits(bare.take(~training))
+    scores = {"model": full_logits[:, 1], "model, bare questions": bare_logits[:, 1], "length": full.dense[:, 0]}
+    odd = np.isin(prompts.task, ODD_SUBJECTS)
+    for title, mask in (
+        ("Cross-validation over the subjects of the training folds", training),
+        ("Held-out fold, never trained, chosen or calibrated on", ~training),
+        ("Held-out fold, MMLU only", ~training & (prompts.task != "gsm8k")),
+        ("Both: every subject by a model that never saw it", training | ~training),
+        (f"Both, without {' and '.join(ODD_SUBJECTS)}", ~odd),
+    ):
+        print(title)
+        for name, score in scores.items():
+            report(name, prompts, mask, score)
+        report_differences(prompts, mask, scores["model"], full_logits[:, 0], scores["length"])
 
 
 if __name__ == "__main__":
