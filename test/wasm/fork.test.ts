@@ -120,3 +120,26 @@ it('a fork that memory does not allow changes nothing', async () => {
   await expect(stage.fork('a', 'again')).rejects.toMatchObject({ code: 'out_of_memory' });
   expect((await stage.memory()).sessionBytes).toBe(sessionBytes);
 });
+
+it('slots that forks no longer need become pages when memory is short', async () => {
+  const pack = memoryPack(CONFIGS.untied, randomWeights(CONFIGS.untied, 7), 'q8_0');
+  const ids = tokens(400, 1);
+  const small = await loadStage({ modules, ...pack });
+  await small.open('a');
+  const stage = await loadStage({ modules, ...pack, maxBytes: (await small.memory()).wasmBytes + 2 ** 18 });
+  await stage.open('a');
+  const forks: string[] = [];
+  while (
+    await stage.fork('a', `fork-${forks.length}`).then(
+      () => true,
+      () => false,
+    )
+  )
+    forks.push(`fork-${forks.length}`);
+  const feed = () => stage.step([{ session: 'a', position: 0, ids }]);
+  await expect(feed()).rejects.toMatchObject({ code: 'out_of_memory' });
+  for (const fork of forks) await stage.close(fork);
+  await feed();
+  const whole = (await small.forward(ids))[399];
+  expect(await stage.logits('a')).toEqual(whole);
+});

@@ -53,12 +53,15 @@ export class Arena {
 export class Pool {
   readonly blockBytes: number;
   readonly #arena: Arena;
+  readonly #spare: Pool | null;
   readonly #free: number[] = [];
   #taken = 0;
 
-  constructor(arena: Arena, blockBytes: number) {
+  /** @param spare when the arena is used up, unused blocks of this pool are cut into blocks of this one, for good */
+  constructor(arena: Arena, blockBytes: number, spare: Pool | null = null) {
     this.#arena = arena;
     this.blockBytes = blockBytes;
+    this.#spare = spare;
   }
 
   /** Bytes of the blocks in use. */
@@ -68,9 +71,21 @@ export class Pool {
 
   /** Returns the address of a block, whose content is left over. Throws `StageError` `out_of_memory`. */
   take(): number {
-    const at = this.#free.pop() ?? this.#arena.allocate(this.blockBytes);
+    const at = this.#free.pop() ?? this.#allocate();
     this.#taken += 1;
     return at;
+  }
+
+  #allocate(): number {
+    try {
+      return this.#arena.allocate(this.blockBytes);
+    } catch (error) {
+      const fitting = this.#spare === null ? 0 : Math.floor(this.#spare.blockBytes / this.blockBytes);
+      const block = fitting > 0 ? this.#spare?.#free.pop() : undefined;
+      if (block === undefined) throw error;
+      for (let i = 1; i < fitting; i++) this.#free.push(block + i * this.blockBytes);
+      return block;
+    }
   }
 
   /** Takes `count` blocks, or throws `StageError` `out_of_memory` with none taken. */

@@ -25,7 +25,7 @@ function hashChain(ids: ArrayLike<number>): Uint32Array {
 }
 
 /** How many tokens two sequences have in common from the start. */
-function commonLength(a: ArrayLike<number>, b: ArrayLike<number>): number {
+export function commonLength(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const length = Math.min(a.length, b.length);
   let i = 0;
   while (i < length && a[i] === b[i]) i += 1;

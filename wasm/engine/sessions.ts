@@ -69,7 +69,8 @@ export class Sessions {
     this.#arena = arena;
     this.layout = layout;
     this.#slots = new Pool(arena, layout.tableBytes + layout.recurrentBytes);
-    this.#pages = new Pool(arena, layout.pageBytes);
+    // Cached prefixes have a slot each: when they are dropped for want of memory, what is wanted is pages.
+    this.#pages = new Pool(arena, layout.pageBytes, this.#slots);
   }
 
   get bytesInUse(): number {
