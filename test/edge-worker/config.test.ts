@@ -2,7 +2,14 @@ import { expect, it } from 'vitest';
 import { parseEdgeConfig } from '../../worker/edge/config.ts';
 
 it('with nothing set takes the small pack in the assets, within what an isolate holds', () => {
-  expect(parseEdgeConfig({})).toEqual({ pack: { from: 'assets', prefix: '' }, sessions: 4, queue: 8, maxBytes: 100_000_000 });
+  expect(parseEdgeConfig({})).toEqual({
+    pack: { from: 'assets', prefix: '' },
+    sessions: 4,
+    queue: 8,
+    maxBytes: 100_000_000,
+    prefixCacheBytes: null,
+    stallMs: 30_000,
+  });
 });
 
 it.each([
@@ -16,10 +23,16 @@ it.each([
   ['NEARSIDE_EDGE_SESSIONS', '0'],
   ['NEARSIDE_EDGE_QUEUE', 'many'],
   ['NEARSIDE_EDGE_MEMORY_BYTES', '1.5'],
+  ['NEARSIDE_EDGE_PREFIX_CACHE_BYTES', '-1'],
+  ['NEARSIDE_EDGE_STALL_MS', 'never'],
 ])('refuses %s=%s by name', (name, value) => {
   expect(() => parseEdgeConfig({ [name]: value })).toThrow(name);
 });
 
 it('an empty variable is as good as none', () => {
   expect(parseEdgeConfig({ NEARSIDE_EDGE_QUEUE: '' }).queue).toBe(8);
+});
+
+it('a prefix cache of no bytes is none, and not the default', () => {
+  expect(parseEdgeConfig({ NEARSIDE_EDGE_PREFIX_CACHE_BYTES: '0' }).prefixCacheBytes).toBe(0);
 });

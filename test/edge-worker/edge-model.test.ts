@@ -1,7 +1,7 @@
 import { env, runInDurableObject } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { EdgeEnv } from '../../worker/edge/bindings.ts';
 import { createEdgeClient } from '../../worker/edge/client.ts';
-import type { EdgeEnv } from '../../worker/edge/config.ts';
 import { EdgeModel } from '../../worker/edge/edge-model.ts';
 import type { EdgeAnswer, EdgeClient, EdgeEvent, EdgeRequest } from '../../worker/edge/protocol.ts';
 
@@ -130,7 +130,12 @@ describe('the queue', () => {
     const running = [await startEndless(client, leaving.signal), await startEndless(client)];
     const waiting = ask(client);
     await waitForStatus(client, { running: 2, queued: 1 });
-    expect(await client.generate(request(), never)).toMatchObject({ accepted: false, refused: 'queue_full', retryAfter: 2 });
+    expect(await client.generate(request(), never)).toMatchObject({ accepted: false, refused: 'queue_full' });
+    const refused = await client.generate(request(), never);
+    if (refused.accepted) throw new Error('accepted');
+    // Thousands of tokens at the rate measured, but no client should wait longer than that to ask again.
+    expect(refused.retryAfter).toBeGreaterThanOrEqual(1);
+    expect(refused.retryAfter).toBeLessThanOrEqual(30);
     leaving.abort();
     expect((await waiting).last).toMatchObject({ type: 'finish' });
     await running[1]!.return?.();
@@ -171,6 +176,19 @@ describe('a client that leaves', () => {
     await waitForStatus(client, { running: 2, queued: 0 });
     expect(waiting.accepted).toBe(true);
     for (const events of running) await events.return?.();
+  });
+
+  it('only in mind, and neither reads nor hangs up, loses its place', async () => {
+    await withSettings({ NEARSIDE_EDGE_STALL_MS: '20' }, async (client) => {
+      const events = await startEndless(client);
+      await waitForStatus(client, { running: 0, queued: 0 });
+      expect((await client.status()).memory!.sessionBytes).toBe(0);
+      const rest: EdgeEvent[] = [];
+      for (let event = await events.next(); !event.done; event = await events.next()) rest.push(event.value);
+      expect(rest.at(-1)).toMatchObject({ type: 'error', code: 'edge_disconnected' });
+      // Others are served as before.
+      expect((await ask(client)).last).toMatchObject({ type: 'finish' });
+    });
   });
 
   it('before it asked gets no answer', async () => {
@@ -245,14 +263,17 @@ describe('a pack that cannot be loaded', () => {
   });
 });
 
+/** An object with other settings than the test's configuration has. */
+const withSettings = (settings: Record<`NEARSIDE_${string}`, string>, work: (client: EdgeClient) => Promise<void>) =>
+  runInDurableObject(env.EDGE_MODEL.getByName(`tiny:settings:${replica++}`), async (_, state) => {
+    const model = new EdgeModel(state, { ...env, ...settings } as unknown as EdgeEnv);
+    const fetch = (url: string, init?: RequestInit) => model.fetch(new Request(url, init));
+    await work(createEdgeClient({ idFromName: () => ({}), get: () => ({ fetch }) } as never, 'any'));
+  });
+
 describe('memory', () => {
-  /** An object with another limit than the test's configuration has. */
   const withMemory = (bytes: number, work: (client: EdgeClient) => Promise<void>) =>
-    runInDurableObject(env.EDGE_MODEL.getByName(`tiny:memory:${replica++}`), async (_, state) => {
-      const model = new EdgeModel(state, { ...env, NEARSIDE_EDGE_MEMORY_BYTES: String(bytes) } as unknown as EdgeEnv);
-      const fetch = (url: string, init?: RequestInit) => model.fetch(new Request(url, init));
-      await work(createEdgeClient({ idFromName: () => ({}), get: () => ({ fetch }) } as never, 'any'));
-    });
+    withSettings({ NEARSIDE_EDGE_MEMORY_BYTES: String(bytes) }, work);
 
   it('too small for the weights makes the model unavailable, with the reason', async () => {
     await withMemory(70_000, async (client) => {
@@ -274,6 +295,76 @@ describe('memory', () => {
       expect(last).toMatchObject({ type: 'error', code: 'out_of_memory' });
       expect((await ask(client)).last).toMatchObject({ type: 'finish' });
       expect(await client.status()).toMatchObject({ state: 'ready', running: 0 });
+    });
+  });
+});
+
+describe('prompts with the same beginning', () => {
+  const system = {
+    role: 'system' as const,
+    content: 'You answer questions about a small town near the sea, in one short sentence. '.repeat(2),
+  };
+  const about = (content: string, cacheScope: string | null = 'key') => ({
+    messages: [system, { role: 'user' as const, content }],
+    cacheScope,
+  });
+  const cachedTokens = ({ events: [start] }: { events: EdgeEvent[] }) => (start?.type === 'start' ? start.cachedTokens : null);
+
+  it('are evaluated from where they part, and answered as if nothing were cached', async () => {
+    const client = freshClient();
+    expect(cachedTokens(await ask(client, about('When does the harbour open?')))).toBe(0);
+    const second = await ask(client, about('Who sells bread?'));
+    const cached = cachedTokens(second)!;
+    expect(cached).toBeGreaterThan(30);
+    expect(second.last).toMatchObject({ promptTokens: expect.any(Number) });
+    expect(second.text).toBe((await ask(freshClient(), about('Who sells bread?', null))).text);
+    const { memory } = await client.status();
+    expect(memory!.cacheBytes).toBeGreaterThan(0);
+    expect(memory!.sessionBytes).toBe(0);
+  });
+
+  it('of a conversation go on where the last turn ended', async () => {
+    const client = freshClient();
+    const question = 'Tell me everything you know about the harbour, the market, the lighthouse and the weather there. '.repeat(2);
+    const first = await ask(client, about(question));
+    const turns = [
+      ...about(question).messages,
+      { role: 'assistant' as const, content: first.text },
+      { role: 'user' as const, content: 'And now?' },
+    ];
+    const second = await ask(client, { messages: turns, cacheScope: 'key' });
+    if (first.last.type !== 'finish') throw new Error('no finish');
+    expect(cachedTokens(second)).toBeGreaterThan(first.last.promptTokens * 0.8);
+    expect(second.text).toBe((await ask(freshClient(), { messages: turns })).text);
+  });
+
+  it('share nothing between keys, nor when no scope is named', async () => {
+    const client = freshClient();
+    await ask(client, about('When does the harbour open?', 'one key'));
+    expect(cachedTokens(await ask(client, about('Who sells bread?', 'another key')))).toBe(0);
+    expect(cachedTokens(await ask(client, about('Who sells bread?', null)))).toBe(0);
+    expect(cachedTokens(await ask(client, about('Who sells bread?', 'one key')))).toBeGreaterThan(30);
+  });
+
+  it('are all evaluated anew where the cache is switched off', async () => {
+    await withSettings({ NEARSIDE_EDGE_PREFIX_CACHE_BYTES: '0' }, async (client) => {
+      for (const question of ['When does the harbour open?', 'Who sells bread?']) {
+        expect(cachedTokens(await ask(client, about(question)))).toBe(0);
+      }
+      expect((await client.status()).memory!.cacheBytes).toBe(0);
+    });
+  });
+
+  it('give way to answers when memory is short', async () => {
+    let bytes = 0;
+    await withSettings({}, async (client) => {
+      await Promise.all([ask(client, { maxTokens: 400 }), ask(client, { maxTokens: 400 })]);
+      bytes = (await client.status()).memory!.wasmBytes;
+    });
+    await withSettings({ NEARSIDE_EDGE_MEMORY_BYTES: String(bytes), NEARSIDE_EDGE_PREFIX_CACHE_BYTES: String(bytes) }, async (client) => {
+      for (const scope of ['a', 'b', 'c', 'd']) await ask(client, about('Who sells bread?', scope));
+      const answers = await Promise.all([ask(client, { maxTokens: 400 }), ask(client, { maxTokens: 400, sampling: { seed: 2 } })]);
+      for (const { last } of answers) expect(last).toMatchObject({ type: 'finish' });
     });
   });
 });

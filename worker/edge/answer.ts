@@ -1,3 +1,4 @@
+import type { EncodedPrompt } from '../../models/template/chat-template.ts';
 import type { ChatMessage } from '../../models/template/message.ts';
 import { ReasoningSplitter } from '../../models/template/reasoning.ts';
 import { TemplateError } from '../../models/template/template-error.ts';
@@ -5,6 +6,7 @@ import { type GenerateEvent, generate } from '../../wasm/engine/generate.ts';
 import { resolveSampling } from '../../wasm/engine/sampling.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
 import type { Engine } from './engine.ts';
+import { promptBoundaries } from './prompt-boundaries.ts';
 import type { EdgeEvent, EdgeRequest } from './protocol.ts';
 import { RefusalError } from './refusal.ts';
 
@@ -13,6 +15,8 @@ export interface Prompt {
   ids: number[];
   /** The prompt ends inside a thinking block. */
   thinking: boolean;
+  /** Numbers of tokens after which other prompts go on differently. */
+  boundaries: number[];
 }
 
 /** No vocabulary that is known has a longer token, characters. */
@@ -35,10 +39,10 @@ export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
   }
   if (ids.length === 0)
     throw new RefusalError('bad_request', 'The chat template makes an empty prompt of these messages.', { promptTokens: 0 });
-  return { ids, thinking };
+  return { ids, thinking, boundaries: request.cacheScope ? promptBoundaries(engine.template, request, ids) : [] };
 }
 
-function encode(engine: Engine, request: EdgeRequest): Prompt {
+function encode(engine: Engine, request: EdgeRequest): EncodedPrompt {
   try {
     return engine.template.encode(request.messages as ChatMessage[], { variables: request.templateOptions });
   } catch (error) {
@@ -59,14 +63,14 @@ export async function* answer(
   queueMs: number,
   signal: AbortSignal,
 ): AsyncGenerator<EdgeEvent, void, void> {
-  const { manifest, tokenizer, scheduler } = engine;
+  const { manifest, tokenizer, scheduler, prefixCache } = engine;
   const promptTokens = prompt.ids.length;
-  yield { type: 'start', model: manifest.name, promptTokens, cachedTokens: 0, queueMs };
   // A client may send the same request id twice.
   const session = crypto.randomUUID();
-  await scheduler.open(session);
+  const prefix = await prefixCache.open(session, prompt.ids, request.cacheScope ?? null, prompt.boundaries);
   let last: EdgeEvent | null = null;
   try {
+    yield { type: 'start', model: manifest.name, promptTokens, cachedTokens: prefix.cached, queueMs };
     const options = {
       sampling: resolveSampling(request.sampling, manifest.sampling, randomSeed()),
       maxTokens: request.maxTokens ?? request.capTokens ?? Number.POSITIVE_INFINITY,
@@ -75,6 +79,7 @@ export async function* answer(
       stop: request.stop,
       topLogprobs: request.topLogprobs,
       splitter: prompt.thinking ? new ReasoningSplitter(true) : null,
+      prefix,
     };
     for await (const event of generate(scheduler, tokenizer, session, prompt.ids, options, signal)) {
       if (event.type === 'text') yield delta(event);

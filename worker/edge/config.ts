@@ -1,9 +1,7 @@
 import { z } from 'zod';
 
-/** Bindings and variables of the engine Worker (worker/edge/wrangler.toml). */
-export interface EdgeEnv {
-  MODELS?: R2Bucket;
-  ASSETS?: Fetcher;
+/** Settings as the platform hands them over. */
+export interface EdgeVariables {
   [variable: `NEARSIDE_${string}`]: string | undefined;
 }
 
@@ -15,6 +13,10 @@ export interface EdgeConfig {
   queue: number;
   /** Most bytes the engine's memory may take. */
   maxBytes: number;
+  /** How much of that evaluated prompt prefixes may take; 0 for no prefix cache, null to go by what the weights leave. */
+  prefixCacheBytes: number | null;
+  /** Longest wait for a client that stays connected and does not read, milliseconds. */
+  stallMs: number;
 }
 
 const count = (fallback: number, min: number, max: number) => z.coerce.number().int().min(min).max(max).default(fallback);
@@ -25,10 +27,17 @@ const variables = z.object({
   NEARSIDE_EDGE_QUEUE: count(8, 0, 1000),
   // An isolate on Cloudflare has 128 MB for everything; the rest is for JavaScript.
   NEARSIDE_EDGE_MEMORY_BYTES: count(100_000_000, 1, 4 * 1024 ** 3),
+  NEARSIDE_EDGE_PREFIX_CACHE_BYTES: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(4 * 1024 ** 3)
+    .optional(),
+  NEARSIDE_EDGE_STALL_MS: count(30_000, 1, 3_600_000),
 });
 
 /** Parses the engine's settings; throws an Error that names the first variable that is wrong. */
-export function parseEdgeConfig(env: EdgeEnv): EdgeConfig {
+export function parseEdgeConfig(env: EdgeVariables): EdgeConfig {
   const parsed = variables.safeParse(
     Object.fromEntries(Object.keys(variables.shape).map((name) => [name, env[name as `NEARSIDE_${string}`] || undefined])),
   );
@@ -44,5 +53,7 @@ export function parseEdgeConfig(env: EdgeEnv): EdgeConfig {
     sessions: vars.NEARSIDE_EDGE_SESSIONS,
     queue: vars.NEARSIDE_EDGE_QUEUE,
     maxBytes: vars.NEARSIDE_EDGE_MEMORY_BYTES,
+    prefixCacheBytes: vars.NEARSIDE_EDGE_PREFIX_CACHE_BYTES ?? null,
+    stallMs: vars.NEARSIDE_EDGE_STALL_MS,
   };
 }

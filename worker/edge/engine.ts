@@ -1,17 +1,14 @@
 import type { Manifest } from '../../models/pack/manifest.ts';
 import type { Pack } from '../../models/pack/reader.ts';
-import type { PackStorage } from '../../models/pack/storage.ts';
 import { ChatTemplate } from '../../models/template/chat-template.ts';
 import { IncrementalDecoder } from '../../models/tokenizer/incremental-decoder.ts';
 import { Tokenizer } from '../../models/tokenizer/tokenizer.ts';
 import type { GenerateTokenizer } from '../../wasm/engine/generate.ts';
-import { loadStage } from '../../wasm/engine/loader.ts';
-import relaxed from '../../wasm/kernel/build/relaxed.wasm';
-import simd from '../../wasm/kernel/build/simd.wasm';
-import { AssetsStorage } from './assets-storage.ts';
-import type { EdgeConfig, EdgeEnv } from './config.ts';
-import { createEventLoop } from './event-loop.ts';
-import { R2Storage } from './r2-storage.ts';
+import type { LoadOptions } from '../../wasm/engine/loader.ts';
+import { PrefixCache } from '../../wasm/engine/prefix-cache.ts';
+import type { Stage } from '../../wasm/engine/stage.ts';
+import type { EdgeConfig } from './config.ts';
+import type { EventLoop } from './event-loop.ts';
 import { StepScheduler } from './scheduler.ts';
 
 /** A loaded model, ready to answer. */
@@ -20,45 +17,43 @@ export interface Engine {
   tokenizer: GenerateTokenizer;
   template: ChatTemplate;
   scheduler: StepScheduler;
+  prefixCache: PrefixCache;
   loadMs: number;
 }
 
-/** Where the configured pack is read from. Throws when the binding for it is missing. */
-export function openStorage(env: EdgeEnv, { pack }: EdgeConfig): PackStorage {
-  if (pack.from === 'assets') {
-    if (!env.ASSETS)
-      throw new Error('The engine Worker has no ASSETS binding: add it to worker/edge/wrangler.toml, or load the pack from R2.');
-    return new AssetsStorage(env.ASSETS, pack.prefix);
-  }
-  if (!env.MODELS)
-    throw new Error('The engine Worker has no MODELS bucket: add it to worker/edge/wrangler.toml, or load the pack from assets.');
-  return new R2Storage(env.MODELS, pack.prefix);
+/** What differs between the places an engine can run in. */
+export interface EngineHost {
+  /** Loads the whole model with this platform's kernels. */
+  loadStage(options: Omit<LoadOptions, 'modules'>): Promise<Stage>;
+  eventLoop: EventLoop;
+  /** Milliseconds. */
+  now(): number;
 }
 
-/**
- * Loads everything a chat needs of a pack. Throws an Error that says what is wrong with it.
- * @param now milliseconds
- */
-export async function loadEngine(pack: Pack, config: EdgeConfig, now: () => number): Promise<Engine> {
-  const started = now();
+/** Where nothing else is said, cached prefixes take no more than this. */
+const MAX_PREFIX_CACHE_BYTES = 256_000_000;
+
+/** Loads everything a chat needs of a pack. Throws an Error that says what is wrong with it. */
+export async function loadEngine(pack: Pack, config: EdgeConfig, host: EngineHost): Promise<Engine> {
+  const started = host.now();
   const { manifest } = pack;
   if (!manifest.tokenizer) throw new Error(`The pack ${manifest.name} has no tokenizer, so it cannot chat: pack a source that has one.`);
   if (!manifest.chatTemplate) throw new Error(`The pack ${manifest.name} has no chat template: pack a model that was made to chat.`);
   const tokenizer = Tokenizer.load(await pack.file(manifest.tokenizer));
   const template = new ChatTemplate(manifest.chatTemplate, tokenizer);
-  const eventLoop = createEventLoop(now);
-  const stage = await loadStage({
-    modules: { relaxed, simd },
-    storage: pack.storage,
-    manifest,
-    maxBytes: config.maxBytes,
-    yieldNow: eventLoop.yieldNow,
+  const { yieldNow, turn } = host.eventLoop;
+  const stage = await host.loadStage({ storage: pack.storage, manifest, maxBytes: config.maxBytes, yieldNow });
+  const scheduler: StepScheduler = new StepScheduler(stage, { now: host.now, yieldNow: turn, reclaim: () => prefixCache.evict() });
+  const prefixCache: PrefixCache = new PrefixCache(scheduler, {
+    budgetBytes: config.prefixCacheBytes ?? Math.min(MAX_PREFIX_CACHE_BYTES, (config.maxBytes - (await stage.memory()).wasmBytes) / 2),
+    cutBack: manifest.config.layerTypes.every((type) => type === 'full_attention'),
   });
   return {
     manifest,
     tokenizer: { bytesOf: (id) => tokenizer.bytesOf(id), decoder: () => new IncrementalDecoder(tokenizer, { skipSpecial: true }) },
     template,
-    scheduler: new StepScheduler(stage, { now, yieldNow: eventLoop.turn }),
-    loadMs: Math.round(now() - started),
+    scheduler,
+    prefixCache,
+    loadMs: Math.round(host.now() - started),
   };
 }

@@ -14,12 +14,13 @@ export interface EventLoop {
  * How the engine shares the event loop. Measured in workerd: a timer (setTimeout or setImmediate, both) costs 1.1 ms, which after every layer would be a
  * quarter of the time; a message to oneself or a resolved promise costs nothing but lets no I/O in: a ping took 900 ms beside a loop that yields so.
  * @param now milliseconds
+ * @param letOthersIn how this platform turns its event loop once
  */
-export function createEventLoop(now: () => number): EventLoop {
+export function createEventLoop(now: () => number, letOthersIn = timer): EventLoop {
   let last = now();
   let calls = 0;
   const turn = async () => {
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await letOthersIn();
     last = now();
     calls = 0;
   };
@@ -31,3 +32,5 @@ export function createEventLoop(now: () => number): EventLoop {
     turn,
   };
 }
+
+const timer = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));

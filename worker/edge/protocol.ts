@@ -43,6 +43,11 @@ export interface EdgeRequest {
   stop: string[];
   /** Number of alternatives per token, 0 for the sampled token's own logprob only, null for no logprobs. */
   topLogprobs: number | null;
+  /**
+   * Requests of one scope share evaluated prompt prefixes. A hit is faster, so whoever shares a scope can find out by timing what others have sent: by default a
+   * scope is one API key. Null or absent: nothing is looked up or kept.
+   */
+  cacheScope?: string | null;
 }
 
 /** OpenAI's logprobs entry. `bytes` are the token's UTF-8 bytes, which may be part of a character. */
@@ -60,7 +65,7 @@ export interface EdgeRates {
 }
 
 export type EdgeEvent =
-  /** First event: the prompt was accepted and has `promptTokens` tokens. Sent before prefill. */
+  /** First event: the prompt was accepted and has `promptTokens` tokens, of which the first `cachedTokens` need no evaluation. Sent before prefill. */
   | { type: 'start'; model: string; promptTokens: number; cachedTokens: number; queueMs: number }
   /** Text that will not change any more. `tokens` counts all tokens generated so far, held-back ones included. */
   | { type: 'delta'; content?: string; reasoning?: string; tokens: number; logprobs?: EdgeLogprob[] }
@@ -110,7 +115,8 @@ export interface EdgeStatus {
   queueLimit: number;
   contextLength: number | null;
   loadMs: number | null;
-  memory: { wasmBytes: number; weightBytes: number; sessionBytes: number } | null;
+  /** Bytes; `sessionBytes` are those of running answers, `cacheBytes` those of cached prefixes. */
+  memory: { wasmBytes: number; weightBytes: number; sessionBytes: number; cacheBytes: number } | null;
   rates: EdgeRates;
 }
 

@@ -33,4 +33,5 @@ export const edgeRequestSchema: z.ZodType<EdgeRequest> = z.object({
   maxPromptTokens: z.number().int().min(1).nullable(),
   stop: z.array(z.string()),
   topLogprobs: z.number().int().min(0).max(20).nullable(),
+  cacheScope: z.string().min(1).max(256).nullable().optional(),
 });

@@ -1,0 +1,186 @@
+import type { Pack } from '../../models/pack/reader.ts';
+import { within } from '../../routes/within.ts';
+import { StageError } from '../../wasm/engine/stage.ts';
+import { Admission, type Ticket } from './admission.ts';
+import { answer, failure, type Prompt, preparePrompt } from './answer.ts';
+import type { EdgeConfig } from './config.ts';
+import { type Engine, type EngineHost, loadEngine } from './engine.ts';
+import { LazyLoad } from './lazy-load.ts';
+import { ndjsonLine } from './ndjson.ts';
+import type { EdgeEvent, EdgeRequest, EdgeStatus } from './protocol.ts';
+import { RefusalError } from './refusal.ts';
+import { edgeRequestSchema } from './request-schema.ts';
+import { type Progress, retryAfter } from './retry-after.ts';
+
+/** Events written ahead of a slow reader: enough that one token's way to the client never costs a session its turn. */
+const WRITE_AHEAD = 16;
+
+export interface EdgeServerHost extends EngineHost {
+  openPack(): Promise<Pack>;
+  /** Keeps the place alive while an answer is generated. */
+  waitUntil(work: Promise<void>): void;
+}
+
+/**
+ * The engine over HTTP, the same wherever it runs: `POST /generate` answers an `EdgeRequest` with events as newline-delimited JSON, `GET /status` an `EdgeStatus`.
+ * The model is loaded when it is first needed.
+ */
+export class EdgeServer {
+  readonly #config: EdgeConfig;
+  readonly #host: EdgeServerHost;
+  readonly #admission: Admission;
+  readonly #pack: LazyLoad<Pack>;
+  readonly #engine: LazyLoad<Engine>;
+  readonly #running = new Set<Progress>();
+
+  constructor(config: EdgeConfig, host: EdgeServerHost) {
+    this.#config = config;
+    this.#host = host;
+    this.#admission = new Admission(config.sessions, config.queue);
+    const now = () => host.now();
+    this.#pack = new LazyLoad(async () => host.openPack(), now);
+    this.#engine = new LazyLoad(async () => loadEngine(await this.#pack.get(), config, host), now);
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    const route = `${request.method} ${new URL(request.url).pathname}`;
+    if (route === 'GET /status') return Response.json(await this.status());
+    if (route !== 'POST /generate') return new Response(null, { status: 404 });
+    try {
+      return await this.#generate(request);
+    } catch (error) {
+      if (error instanceof RefusalError) return error.response();
+      throw error;
+    }
+  }
+
+  /** Loads the model now. Throws a `RefusalError` with the reason when it cannot be loaded. */
+  async load(): Promise<Engine> {
+    try {
+      return await this.#engine.get();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new RefusalError('model_unavailable', `The edge model could not be loaded: ${reason}`, { retryAfter: this.#engine.retryAfter });
+    }
+  }
+
+  async status(): Promise<EdgeStatus> {
+    // The manifest is small: a cold object can say what it is without loading the weights.
+    const pack = await this.#pack.get().catch(() => null);
+    const manifest = pack?.manifest;
+    const engine = this.#engine.value;
+    const state = pack ? this.#engine.state : 'failed';
+    return {
+      model: manifest?.name ?? '',
+      fixture: manifest?.fixture ?? false,
+      state,
+      error: state === 'failed' ? ((this.#pack.error ?? this.#engine.error)?.message ?? null) : null,
+      quantization: manifest?.quantization ?? null,
+      running: this.#admission.running,
+      queued: this.#admission.waiting,
+      queueLimit: this.#admission.waitingLimit,
+      contextLength: manifest?.config.contextLength ?? null,
+      loadMs: engine?.loadMs ?? null,
+      memory: engine && (await memoryOf(engine)),
+      rates: this.#rates,
+    };
+  }
+
+  get #rates() {
+    return this.#engine.value?.scheduler.rates ?? { prefill: null, decode: null };
+  }
+
+  async #generate(request: Request): Promise<Response> {
+    const parsed = edgeRequestSchema.safeParse(await request.json().catch(() => null));
+    if (!parsed.success)
+      throw new RefusalError('bad_request', `Not a request of this engine's version: ${parsed.error.issues[0]?.message}.`);
+    const ticket = this.#admission.enter();
+    if (!ticket) {
+      const seconds = retryAfter([...this.#running], this.#rates);
+      throw new RefusalError('queue_full', 'The edge model is busy and its queue is full.', { retryAfter: seconds });
+    }
+    try {
+      const engine = await this.load();
+      const prompt = preparePrompt(engine, parsed.data);
+      return this.#stream(engine, parsed.data, prompt, ticket, request.signal);
+    } catch (error) {
+      ticket.leave();
+      throw error;
+    }
+  }
+
+  /** Answers at once and generates in the background. The client may leave in two ways, and either stops the session: its signal, or its end of the stream. */
+  #stream(engine: Engine, request: EdgeRequest, prompt: Prompt, ticket: Ticket, clientSignal: AbortSignal): Response {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>(
+      undefined,
+      new CountQueuingStrategy({ highWaterMark: WRITE_AHEAD }),
+    );
+    const writer = writable.getWriter();
+    const gone = new AbortController();
+    const end = (reason: Error) => {
+      gone.abort(reason);
+      writer.abort(gone.signal.reason).catch(() => {});
+    };
+    const leave = () => end(new Error('The client is gone.'));
+    if (clientSignal.aborted) leave();
+    clientSignal.addEventListener('abort', leave, { once: true });
+    writer.closed.catch(leave);
+    const write = async (event: EdgeEvent) => {
+      const room = (writer.desiredSize ?? 0) > 0 || (await within(isReady(writer), this.#config.stallMs));
+      if (room) writer.write(ndjsonLine(event)).catch(() => {});
+      else end(new Error('The client stays connected but does not read.'));
+    };
+    const running = this.#run(engine, request, prompt, ticket, write, gone.signal).finally(async () => {
+      clientSignal.removeEventListener('abort', leave);
+      await writer.close().catch(() => {});
+    });
+    this.#host.waitUntil(running);
+    return new Response(readable, { headers: { 'content-type': 'application/x-ndjson' } });
+  }
+
+  async #run(
+    engine: Engine,
+    request: EdgeRequest,
+    prompt: Prompt,
+    ticket: Ticket,
+    write: (event: EdgeEvent) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { contextLength } = engine.manifest.config;
+    const limit = Math.min(request.maxTokens ?? request.capTokens ?? contextLength, contextLength - prompt.ids.length);
+    const progress: Progress = { prompt: prompt.ids.length, answer: limit };
+    try {
+      const entered = this.#host.now();
+      await ticket.start(signal);
+      this.#running.add(progress);
+      for await (const event of answer(engine, request, prompt, Math.round(this.#host.now() - entered), signal)) {
+        if (event.type === 'start') progress.prompt -= event.cachedTokens;
+        if (event.type === 'delta') Object.assign(progress, { prompt: 0, answer: limit - event.tokens });
+        // Whoever sees the end of an answer may rely on the place being free.
+        if (event.type === 'finish') this.#leave(ticket, progress);
+        await write(event);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      // Anything but a clean refusal of the stage leaves its memory in doubt: the next request loads anew.
+      if (!(error instanceof StageError)) this.#engine.drop(engine);
+      const event = failure(error);
+      console.log(JSON.stringify({ event: 'edge_failed', request: request.id, ...event }));
+      await write(event).catch(() => {});
+    } finally {
+      this.#leave(ticket, progress);
+    }
+  }
+
+  #leave(ticket: Ticket, progress: Progress): void {
+    this.#running.delete(progress);
+    ticket.leave();
+  }
+}
+
+const isReady = (writer: WritableStreamDefaultWriter): Promise<true> => writer.ready.then(() => true);
+
+async function memoryOf({ scheduler, prefixCache }: Engine): Promise<NonNullable<EdgeStatus['memory']>> {
+  const [memory, cacheBytes] = await Promise.all([scheduler.memory(), prefixCache.bytes()]);
+  return { ...memory, sessionBytes: memory.sessionBytes - cacheBytes, cacheBytes };
+}
