@@ -30,6 +30,8 @@ export interface Config {
     pools: PoolConfig[];
     /** Reads a list of pools from elsewhere, with the same references and defaults. Throws `ConfigError`. */
     parse(value: unknown, source: string): PoolConfig[];
+    /** Pause between two looks at the endpoints' load, and between two readings of what was seen, milliseconds. */
+    pollMs: number;
   };
   /** The region the gateway is in; null to go by where requests come from. */
   region: string | null;
@@ -83,6 +85,7 @@ const variables = z.object({
   NEARSIDE_ORIGIN_TIMEOUT_MS_PER_1K_TOKENS: count(1_000, 0, 60_000, 'milliseconds'),
   NEARSIDE_ORIGIN_THINKING_TIMEOUT_MS: whole(1, 3_600_000, 'milliseconds').optional(),
   NEARSIDE_ORIGIN_TOTAL_TIMEOUT_MS: milliseconds(600_000),
+  NEARSIDE_ORIGIN_POLL_MS: count(1_500, 10, 60_000, 'milliseconds'),
   NEARSIDE_REGION: token,
   NEARSIDE_COMMIT_AFTER_MS: milliseconds(2_000),
   NEARSIDE_KEEPALIVE_MS: milliseconds(500),
@@ -120,7 +123,7 @@ export function parseConfig(env: Env): Config {
       maxPromptTokens: vars.NEARSIDE_EDGE_MAX_PROMPT_TOKENS,
       maxTokens: vars.NEARSIDE_EDGE_MAX_TOKENS,
     },
-    origins: { pools: originPools(vars, env, timeouts, parse), parse },
+    origins: { pools: originPools(vars, env, timeouts, parse), parse, pollMs: vars.NEARSIDE_ORIGIN_POLL_MS },
     region: vars.NEARSIDE_REGION ?? null,
     http: {
       maxBodyBytes: vars.NEARSIDE_MAX_BODY_BYTES,

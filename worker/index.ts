@@ -9,6 +9,9 @@ import { NearsideGateway } from './gateway.ts';
 import { misconfigured } from './health.ts';
 import { errorFields, log } from './observe/log.ts';
 import { OriginDirectory } from './origin/directory.ts';
+import { watchPools } from './origin/watch.ts';
+
+export { OriginMonitor } from './origin/monitor.ts';
 
 type App = ReturnType<typeof createApp>;
 
@@ -56,7 +59,8 @@ function originDirectory(env: Env, config: Config, region: string | null): Origi
   };
   const tools = { fetchOf, background: waitUntil };
   const stored = store ? () => store.get('origins') : null;
-  return new OriginDirectory({ ...config.origins, stored, region, tools, watch: null });
+  const watch = env.ORIGIN_MONITOR ? watchPools(env.ORIGIN_MONITOR, region, config.origins.pollMs, waitUntil) : null;
+  return new OriginDirectory({ ...config.origins, stored, region, tools, watch });
 }
 
 /** Says what is wrong with the settings wherever it is asked, and does nothing else. */

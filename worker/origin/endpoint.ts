@@ -77,6 +77,11 @@ export class Endpoint {
     return Math.max(0, this.#pausedUntil - now);
   }
 
+  /** The monitor has found nobody there several times, and not long ago. It is only avoided for that: no more than a scrape has failed. */
+  looksDead(now: number): boolean {
+    return this.#seen?.alive === false && this.#freshness(now) > 0.25;
+  }
+
   /** What the choice goes by. */
   candidate(now: number, region: string | null): Candidate {
     const { name, weight, priority } = this.config;

@@ -58,7 +58,7 @@ export class Pool {
     const there = suitable.filter((endpoint) => endpoint.isAvailable(now));
     // Never the last one: where all are out, all are asked.
     const usable = (there.length > 0 ? there : suitable).filter((endpoint) => !except.has(endpoint));
-    const rested = usable.filter((endpoint) => endpoint.pause(now) === 0);
+    const rested = usable.filter((endpoint) => endpoint.pause(now) === 0 && !endpoint.looksDead(now));
     const candidates = (rested.length > 0 ? rested : usable).map((endpoint) => endpoint.candidate(now, this.#region));
     const chosen = pick(candidates, demand.key, demand.promptTokens);
     return chosen && usable.find((endpoint) => endpoint.config.name === chosen.name)!;
