@@ -123,7 +123,6 @@ it('a fork that memory does not allow changes nothing', async () => {
 
 it('slots that forks no longer need become pages when memory is short', async () => {
   const pack = memoryPack(CONFIGS.untied, randomWeights(CONFIGS.untied, 7), 'q8_0');
-  const ids = tokens(400, 1);
   const small = await loadStage({ modules, ...pack });
   await small.open('a');
   const stage = await loadStage({ modules, ...pack, maxBytes: (await small.memory()).wasmBytes + 2 ** 18 });
@@ -136,10 +135,10 @@ it('slots that forks no longer need become pages when memory is short', async ()
     )
   )
     forks.push(`fork-${forks.length}`);
+  const ids = tokens(64 * forks.length, 1);
   const feed = () => stage.step([{ session: 'a', position: 0, ids }]);
   await expect(feed()).rejects.toMatchObject({ code: 'out_of_memory' });
   for (const fork of forks) await stage.close(fork);
   await feed();
-  const whole = (await small.forward(ids))[399];
-  expect(await stage.logits('a')).toEqual(whole);
+  expect(await stage.logits('a')).toEqual((await small.forward(ids)).at(-1));
 });

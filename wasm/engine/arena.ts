@@ -80,8 +80,9 @@ export class Pool {
     try {
       return this.#arena.allocate(this.blockBytes);
     } catch (error) {
-      const fitting = this.#spare === null ? 0 : Math.floor(this.#spare.blockBytes / this.blockBytes);
-      const block = fitting > 0 ? this.#spare?.#free.pop() : undefined;
+      const spare = this.#spare;
+      const fitting = spare === null ? 0 : Math.floor(spare.blockBytes / this.blockBytes);
+      const block = spare !== null && fitting > 0 ? spare.#free.pop() : undefined;
       if (block === undefined) throw error;
       for (let i = 1; i < fitting; i++) this.#free.push(block + i * this.blockBytes);
       return block;
