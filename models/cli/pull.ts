@@ -38,6 +38,7 @@ OUT is the folder to create (default: packs/NAME-QUANT).
 
   HF_ENDPOINT       the hub (default: ${DEFAULT_ENDPOINT})
   HF_TOKEN          a token that may read the model, for gated and private ones
+  HTTPS_PROXY       a proxy, used when NODE_USE_ENV_PROXY=1 is set too
 
 Killed or cut off, the same command goes on where it was; until it ends, everything is in OUT.partial. Of a repository only what a pack needs is fetched: whole
 files, each checked against its published hash. Weight files that hold nothing of the text model are left out; parts of a file are not, because then
