@@ -4,7 +4,7 @@ One process a core, each with half of every batch: small matrices gain little fr
 
     python tokenizer.py CHECKPOINT && python train.py CHECKPOINT [--steps 2500]
 
-Restartable: run the same command again and it goes on from the last saved state (CHECKPOINT/state.pt, every few minutes).
+Restartable: run the same command again and it goes on from the last saved state (CHECKPOINT/state.pt, every 100 steps).
 CHECKPOINT ends as an ordinary Hugging Face folder.
 """
 
@@ -13,6 +13,7 @@ import json
 import os
 import random
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -21,7 +22,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 import transformers.models.qwen3_5.modeling_qwen3_5 as qwen
 from tokenizers import Tokenizer
-from transformers import GenerationConfig, Qwen3_5ForCausalLM, Qwen3_5TextConfig
+from transformers import Qwen3_5ForCausalLM, Qwen3_5TextConfig
 
 from data import SEED, evaluation, example
 from tokenizer import render
@@ -31,7 +32,7 @@ POOL = 6400
 MATRIX_RATE = 5e-3
 OTHER_RATE = 3e-3
 WARM_UP = 100
-SAVE_SECONDS = 180
+SAVE_STEPS = 100
 ONE_CHUNK = 96
 
 chunk_rule = qwen.torch_chunk_gated_delta_rule
@@ -101,10 +102,28 @@ def tensors(batch):
     return ids, labels
 
 
+@contextmanager
+def last_mlp_only_at(mlp, wanted):
+    """Nothing reads the last layer's MLP elsewhere, and most of a sequence is prompt."""
+    whole = mlp.forward
+
+    def forward(x):
+        out = torch.zeros_like(x)
+        out[wanted] = whole(x[wanted]).to(x.dtype)
+        return out
+
+    mlp.forward = forward
+    try:
+        yield
+    finally:
+        del mlp.forward
+
+
 def answer_logits(model, ids, labels):
     """Logits of the positions that have a label, and those labels. Padding is on the right, where a causal model cannot see it."""
-    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
     wanted = labels >= 0
+    with last_mlp_only_at(model.model.layers[-1].mlp, wanted):
+        hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
     return model.lm_head(hidden[wanted]), labels[wanted]
 
 
@@ -132,12 +151,27 @@ def schedule(step, steps):
     return min(1, (step + 1) / WARM_UP, max(0.0, (steps - step) / (0.5 * steps)))
 
 
-def make_optimizers(model):
-    """Muon for the layers' matrices, which needs far fewer examples here, and AdamW for the rest (token table, norms, convolutions, small projections)."""
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and 'embed' not in name and min(p.shape) > 8]
+def layer_matrices(model):
+    return [p for name, p in model.named_parameters() if p.ndim == 2 and 'embed' not in name and min(p.shape) > 8]
+
+
+def make_optimizers(model, rank, processes):
+    """Muon for the layers' matrices, which needs far fewer examples here (each process has its share of them), and AdamW for the rest."""
+    matrices = layer_matrices(model)
     others = [p for p in model.parameters() if not any(p is m for m in matrices)]
-    return [torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.02, adjust_lr_fn='match_rms_adamw'),
+    return [torch.optim.Muon(matrices[rank::processes], lr=MATRIX_RATE, weight_decay=0.02, adjust_lr_fn='match_rms_adamw'),
             torch.optim.AdamW(others, lr=OTHER_RATE, weight_decay=0.0, betas=(0.9, 0.98), fused=True)]
+
+
+@torch.no_grad()
+def share_matrices(matrices, processes):
+    """Every process gets the matrices that the others updated."""
+    for owner in range(processes):
+        own = matrices[owner::processes]
+        flat = torch.cat([p.reshape(-1) for p in own])
+        dist.broadcast(flat, owner)
+        for p, part in zip(own, flat.split([p.numel() for p in own])):
+            p.copy_(part.view_as(p))
 
 
 def average_gradients(parameters, processes):
@@ -159,9 +193,13 @@ def make_pool(tokenizer, pool, rank, processes):
     return batches([sequence for share in shares for sequence in share], random.Random(f'{SEED}:{pool}'))
 
 
-def save(path, model, optimizers, step, pool):
-    torch.save({'model': model.state_dict(), 'optimizers': [o.state_dict() for o in optimizers], 'step': step, 'pool': pool}, path + '.new')
-    os.replace(path + '.new', path)
+def save(path, model, optimizers, step, pool, rank):
+    """One file of each process (its share of Muon's momentum), and one of the whole."""
+    muon, adam = optimizers
+    for file, content in ((f'{path}.{rank}', muon.state_dict()), (path, {'model': model.state_dict(), 'adam': adam.state_dict(), 'step': step, 'pool': pool})):
+        if file != path or rank == 0:
+            torch.save(content, file + '.new')
+            os.replace(file + '.new', file)
 
 
 def train(rank, args):
@@ -176,7 +214,8 @@ def train(rank, args):
     tokenizer = Tokenizer.from_file(f'{args.checkpoint}/tokenizer.json')
     model = Qwen3_5ForCausalLM(model_config(tokenizer))
     parameters = list(model.parameters())
-    optimizers = make_optimizers(model)
+    optimizers = make_optimizers(model, rank, args.processes)
+    matrices = layer_matrices(model)
     say(f'{sum(p.numel() for p in parameters):,} parameters, {args.steps} steps')
 
     step = pool = 0
@@ -184,13 +223,13 @@ def train(rank, args):
     if os.path.exists(state_file):
         state = torch.load(state_file)
         model.load_state_dict(state['model'])
-        for optimizer, saved_state in zip(optimizers, state['optimizers']):
-            optimizer.load_state_dict(saved_state)
+        optimizers[0].load_state_dict(torch.load(f'{state_file}.{rank}'))
+        optimizers[1].load_state_dict(state['adam'])
         step, pool = state['step'], state['pool']
         say(f'going on at step {step}')
 
     held = evaluation()
-    started, first, saved, losses, tokens = time.time(), step, time.time(), [], 0
+    started, first, losses, tokens = time.time(), step, [], 0
     while step < args.steps:
         pool += 1  # A restart begins with a new pool of examples.
         for batch in make_pool(tokenizer, pool, rank, args.processes):
@@ -207,7 +246,8 @@ def train(rank, args):
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             for optimizer in optimizers:
                 optimizer.step()
-                optimizer.zero_grad()
+            share_matrices(matrices, args.processes)
+            model.zero_grad()
             step += 1
             losses.append(loss.item())
             tokens += ids.numel() * args.processes
@@ -219,14 +259,15 @@ def train(rank, args):
             if rank == 0 and step % 250 == 0:
                 scores = score(model, tokenizer, held)
                 say(f'  held-out {sum(scores.values()) / len(scores):.1%}: ' + ' '.join(f'{job} {value:.0%}' for job, value in scores.items()))
-            if rank == 0 and time.time() - saved > SAVE_SECONDS:
-                save(state_file, model, optimizers, step, pool)
-                saved = time.time()
+            if step % SAVE_STEPS == 0:
+                save(state_file, model, optimizers, step, pool, rank)
 
+    save(state_file, model, optimizers, step, pool, rank)
     if rank == 0:
-        model.generation_config = GenerationConfig(do_sample=False, eos_token_id=[model.config.eos_token_id, model.config.pad_token_id], pad_token_id=model.config.pad_token_id)
         model.save_pretrained(args.checkpoint)
-        save(state_file, model, optimizers, step, pool)
+        generation = {'do_sample': False, 'temperature': 0, 'eos_token_id': [model.config.eos_token_id, model.config.pad_token_id], 'pad_token_id': model.config.pad_token_id}
+        with open(f'{args.checkpoint}/generation_config.json', 'w') as file:
+            json.dump(generation, file, indent=2)
         scores = score(model, tokenizer, held)
         say(json.dumps({'average': round(sum(scores.values()) / len(scores), 4), 'seconds': round(time.time() - started), **{job: round(value, 4) for job, value in scores.items()}}))
     dist.destroy_process_group()
