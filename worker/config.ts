@@ -24,6 +24,10 @@ export interface Config {
     maxPromptTokens: number;
     /** Longest answer the edge gives, tokens. */
     maxTokens: number;
+    /** An engine that runs as a server of its own, instead of the EDGE_MODEL binding. */
+    server: { url: string; key: string | null } | null;
+    /** Who shares evaluated prompt prefixes: the calls of one API key, everyone, or nobody. */
+    prefixCache: 'key' | 'shared' | 'off';
   };
   origins: {
     /** Pools by the settings, the preferred one first. */
@@ -68,6 +72,13 @@ const variables = z.object({
   NEARSIDE_EDGE_MODEL: token,
   NEARSIDE_EDGE_MAX_PROMPT_TOKENS: count(256, 1, 1_000_000, 'tokens'),
   NEARSIDE_EDGE_MAX_TOKENS: count(128, 1, 1_000_000, 'tokens'),
+  NEARSIDE_EDGE_URL: z
+    .string()
+    .regex(/^https?:\/\/[^\s?#@]+$/)
+    .optional()
+    .describe('an http or https URL without credentials or query'),
+  NEARSIDE_EDGE_KEY: token,
+  NEARSIDE_EDGE_PREFIX_CACHE: z.enum(['key', 'shared', 'off']).default('key').describe('key, shared or off'),
   NEARSIDE_ORIGIN_URL: z
     .string()
     .refine(isBaseUrl)
@@ -122,6 +133,8 @@ export function parseConfig(env: Env): Config {
       model: vars.NEARSIDE_EDGE_MODEL ?? null,
       maxPromptTokens: vars.NEARSIDE_EDGE_MAX_PROMPT_TOKENS,
       maxTokens: vars.NEARSIDE_EDGE_MAX_TOKENS,
+      server: vars.NEARSIDE_EDGE_URL ? { url: vars.NEARSIDE_EDGE_URL, key: vars.NEARSIDE_EDGE_KEY ?? null } : null,
+      prefixCache: vars.NEARSIDE_EDGE_PREFIX_CACHE,
     },
     origins: { pools: originPools(vars, env, timeouts, parse), parse, pollMs: vars.NEARSIDE_ORIGIN_POLL_MS },
     region: vars.NEARSIDE_REGION ?? null,

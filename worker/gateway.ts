@@ -46,7 +46,7 @@ export class NearsideGateway implements Gateway {
     this.#limits = { edgeMaxPromptTokens: config.edge.maxPromptTokens, edgeMaxTokens: config.edge.maxTokens };
   }
 
-  authorize(authorization: string | null): Promise<void> {
+  authorize(authorization: string | null): Promise<string> {
     return authorize(authorization, this.#config.access);
   }
 
@@ -85,7 +85,9 @@ export class NearsideGateway implements Gateway {
 
   async #askEdge({ request, features, state, call }: Placement, chosen: Chosen): Promise<ChatAnswer | Refused> {
     const edge = this.#edge!;
-    const outcome = await callEdge(edge.client, { request, features, limits: this.#limits, ...call });
+    const scopes = { key: call.caller, shared: 'everyone', off: null };
+    const cacheScope = scopes[this.#config.edge.prefixCache];
+    const outcome = await callEdge(edge.client, { request, features, limits: this.#limits, cacheScope, ...call });
     if (outcome.refusal) {
       const { code, message, retryAfter } = outcome.refusal;
       return {

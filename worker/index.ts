@@ -3,7 +3,7 @@ import { ApiError } from '../routes/errors.ts';
 import type { Gateway } from '../routes/gateway.ts';
 import { createApp } from '../routes/index.ts';
 import { type Config, ConfigError, type Env, parseConfig } from './config.ts';
-import { createEdgeClient } from './edge/client.ts';
+import { createEdgeClient, createHttpEdgeClient } from './edge/client.ts';
 import { EdgeDirectory } from './edge/directory.ts';
 import { NearsideGateway } from './gateway.ts';
 import { misconfigured } from './health.ts';
@@ -48,7 +48,9 @@ function buildApp(env: Env, continent: unknown): App {
 }
 
 function edgeDirectory(env: Env, config: Config): EdgeDirectory | null {
-  return env.EDGE_MODEL ? new EdgeDirectory(createEdgeClient(env.EDGE_MODEL, edgeObject), config.edge.model) : null;
+  const { server, model } = config.edge;
+  if (server) return new EdgeDirectory(createHttpEdgeClient(server.url, server.key), model);
+  return env.EDGE_MODEL ? new EdgeDirectory(createEdgeClient(env.EDGE_MODEL, edgeObject), model) : null;
 }
 
 function originDirectory(env: Env, config: Config, region: string | null): OriginDirectory {

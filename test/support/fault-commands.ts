@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
 
 /** Plays scripts of `fault-origin.ts`, where the commands are listed. */
 
@@ -11,7 +12,7 @@ export function originChunk(delta: object, finish: string | null = null): string
 }
 
 const commandNames =
-  /^(tokens|role|comment|usage|finish|done|error|half|raw|wait|stall|head|cut|reset|status|html|type|write|socket|drip|flood|giant|whole|end)\b/;
+  /^(tokens|role|comment|usage|finish|done|error|half|raw|wait|stall|head|cut|reset|status|html|type|write|socket|drip|flood|giant|whole|hangup|gzipped|end)\b/;
 
 /** The part of a script that is meant for this endpoint and attempt: alternatives are separated by `||` and begin with `NAME>` or `N>`, or with neither. */
 export function alternativeFor(script: string, endpoint: string, attempt: number): string {
@@ -75,6 +76,16 @@ async function playCommand(response: ServerResponse, name: string, args: string[
     case 'flood':
       await floodHeaders(response);
       return true;
+    case 'hangup':
+      await sleep(20);
+      response.socket?.end();
+      return true;
+    case 'gzipped':
+      writeHead(response, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' });
+      response.end(
+        gzipSync(`${originChunk({ content: 't0 ' })}${originChunk({ content: 't1 ' })}${originChunk({}, 'stop')}data: [DONE]\n\n`),
+      );
+      return true;
     case 'whole':
       sendJson(response, 200, wholeAnswer(!args.includes('no-usage')));
       return true;
@@ -103,7 +114,7 @@ async function playBody(response: ServerResponse, name: string, args: string[], 
   if (name === 'drip')
     for (const byte of Buffer.from(bytesOf(args.slice(1).join(' ')), 'latin1')) await send(response, Buffer.of(byte), numbers[0]);
   if (name === 'giant')
-    for (let sent = 0; sent < numbers[0]! && !response.destroyed; sent += 65_536) await send(response, 'x'.repeat(65_536), 1);
+    for (let sent = 0; sent < numbers[0]! && !response.destroyed; sent += 1_000_000) await send(response, 'x'.repeat(1_000_000), 1);
 }
 
 function writeHead(response: ServerResponse, headers: Record<string, string>): void {

@@ -23,6 +23,8 @@ import type { SeenRequest } from './seen-request.ts';
  *   socket TEXT     write past the HTTP layer
  *   flood           a head that never ends
  *   cut | reset     destroy the connection, by FIN or by RST
+ *   hangup          close the connection politely, whatever was promised
+ *   gzipped         a complete answer, compressed
  *   end             end the response here
  *   status N [N=V ..]  answer with that status, these headers and an error body
  *   html            answer 200 with something else
@@ -96,6 +98,7 @@ async function answerChat(request: IncomingMessage, response: ServerResponse, re
     body: JSON.parse(await bodyOf(request)),
     headers: request.headers as Record<string, string>,
     endpoint,
+    closed: false,
     aborted: false,
     abortedAt: null,
   };
@@ -103,6 +106,7 @@ async function answerChat(request: IncomingMessage, response: ServerResponse, re
   const attempts = records.seen.get(id) ?? [];
   records.seen.set(id, [...attempts, record]);
   response.on('close', () => {
+    record.closed = true;
     record.aborted = !response.writableFinished;
     record.abortedAt = record.aborted ? Date.now() : null;
   });

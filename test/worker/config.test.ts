@@ -14,7 +14,7 @@ const problem = (env: Env): string => {
 describe('config', () => {
   it('has defaults for everything', () => {
     expect(parseConfig({})).toMatchObject({
-      edge: { model: null, maxPromptTokens: 256, maxTokens: 128 },
+      edge: { model: null, maxPromptTokens: 256, maxTokens: 128, server: null, prefixCache: 'key' },
       origins: { pools: [] },
       region: null,
       http: { keepAliveMs: 500, commitAfterMs: 2000 },
@@ -52,6 +52,10 @@ describe('config', () => {
     ['NEARSIDE_ORIGIN_URL', 'https://user:secret@gpu.example.com/v1'],
     ['NEARSIDE_ORIGIN_KEY', 'two words'],
     ['NEARSIDE_EDGE_MODEL', '模型'],
+    ['NEARSIDE_EDGE_URL', 'https://user:secret@edge.example.com'],
+    ['NEARSIDE_EDGE_URL', 'edge.example.com'],
+    ['NEARSIDE_EDGE_KEY', 'two words'],
+    ['NEARSIDE_EDGE_PREFIX_CACHE', 'yes'],
     ['NEARSIDE_DEV', 'yes'],
   ])('%s = %s is refused in one sentence that names it and not the value', (name, value) => {
     const message = problem({ [name]: value });

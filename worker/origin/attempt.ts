@@ -64,8 +64,7 @@ async function openStream(work: Attempt, deadline: Deadline): Promise<ChatBody> 
   const firstTokenMs = (call.thinking ? timeouts.thinkingFirstToken : timeouts.firstToken) + prefillMs;
   const gotHeaders = deadline.limit(headersMs, () => timedOut('start to answer', headersMs));
   const gotToken = deadline.limit(firstTokenMs, () => timedOut('send a first token', firstTokenMs));
-  const response = await post(work, adapter, deadline);
-  gotHeaders();
+  const response = await post(work, adapter, deadline, gotHeaders);
   if (!response.body || !/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) {
     throw await deadline.guard(notAStream(response, adapter));
   }
@@ -87,7 +86,7 @@ async function openStream(work: Attempt, deadline: Deadline): Promise<ChatBody> 
 
 async function fetchWhole(work: Attempt, deadline: Deadline): Promise<ChatBody> {
   const adapter = adapters[work.endpoint.kind];
-  const response = await post(work, adapter, deadline);
+  const response = await post(work, adapter, deadline, () => {});
   const bytes = await readAll(response, deadline);
   deadline.end();
   const completion = parseCompletion(bytes, adapter);
@@ -99,7 +98,7 @@ async function fetchWhole(work: Attempt, deadline: Deadline): Promise<ChatBody> 
 }
 
 /** The client's request under the endpoint's model name and with its key: no header of the client goes along. */
-async function post({ endpoint, call, fetch }: Attempt, adapter: Adapter, deadline: Deadline): Promise<Response> {
+async function post({ endpoint, call, fetch }: Attempt, adapter: Adapter, deadline: Deadline, onHeaders: () => void): Promise<Response> {
   const headers = new Headers({ 'content-type': 'application/json', 'x-request-id': call.id, 'accept-encoding': 'identity' });
   headers.set('accept', call.request.stream ? 'text/event-stream' : 'application/json');
   if (endpoint.key) headers.set('authorization', `Bearer ${endpoint.key}`);
@@ -117,6 +116,7 @@ async function post({ endpoint, call, fetch }: Attempt, adapter: Adapter, deadli
   } catch (error) {
     throw deadline.signal.aborted ? deadline.signal.reason : unreachable(error);
   }
+  onHeaders();
   if (!response.ok) throw await deadline.guard(errorOfResponse(response, adapter));
   return response;
 }
@@ -140,9 +140,9 @@ function parseJson(text: string): unknown {
 async function readAll(response: Response, deadline: Deadline): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  const reader = response.body?.getReader();
+  const reader = (response.body ?? new Response('').body!).getReader();
   try {
-    for (let next = await deadline.guard(reader!.read()); !next.done; next = await deadline.guard(reader!.read())) {
+    for (let next = await deadline.guard(reader.read()); !next.done; next = await deadline.guard(reader.read())) {
       chunks.push(next.value);
       length += next.value.length;
       if (length > maxAnswerBytes) break;

@@ -56,7 +56,7 @@ export function cold(): OriginFailure {
 }
 
 /** Time for reading the body of an error, milliseconds. */
-const errorBodyMs = 1_000;
+const errorBodyMs = 250;
 
 /** Statuses that tell the client something about its own request, and pass as they are. */
 const clientErrors = new Set([400, 409, 413, 415, 422]);

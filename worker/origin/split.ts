@@ -6,16 +6,21 @@ const maxEventBytes = 8 * 1024 * 1024;
  * event, or what follows a broken stream would become part of it.
  */
 export class EventSplitter {
-  #pending: Uint8Array = new Uint8Array(0);
+  /** Joined only when a line ends: joining and searching a long one at every chunk would take its length squared. */
+  #pending: Uint8Array[] = [];
 
   /** Bytes of an event that has not ended yet. */
   get rest(): Uint8Array {
-    return this.#pending;
+    return concat(this.#pending);
   }
 
   /** The events that end within `chunk`. Throws when an event grows without end. */
   push(chunk: Uint8Array): Uint8Array[] {
-    const bytes = this.#pending.length === 0 ? chunk : concat(this.#pending, chunk);
+    if (!chunk.includes(10)) {
+      this.#keep([...this.#pending, chunk]);
+      return [];
+    }
+    const bytes = concat([...this.#pending, chunk]);
     const events: Uint8Array[] = [];
     let eventStart = 0;
     let lineStart = 0;
@@ -26,15 +31,23 @@ export class EventSplitter {
       events.push(bytes.subarray(eventStart, lineStart));
       eventStart = lineStart;
     }
-    this.#pending = bytes.slice(eventStart);
-    if (this.#pending.length > maxEventBytes) throw new Error('an event without end');
+    this.#keep(eventStart < bytes.length ? [bytes.slice(eventStart)] : []);
     return events;
+  }
+
+  #keep(pending: Uint8Array[]): void {
+    this.#pending = pending;
+    if (pending.reduce((sum, part) => sum + part.length, 0) > maxEventBytes) throw new Error('an event without end');
   }
 }
 
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
+function concat(parts: Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    all.set(part, offset);
+    offset += part.length;
+  }
+  return all;
 }
