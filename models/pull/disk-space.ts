@@ -10,3 +10,9 @@ export async function requireSpace(folder: string, bytes: number, stat: typeof s
   if (bytes > free)
     throw new ModelError(`${gigabytes(bytes)} are needed in ${folder}, and ${gigabytes(free)} are free; make room or choose another OUT.`);
 }
+
+/** Somebody else may fill the disk meanwhile: that error as a `ModelError`, every other as it is. */
+export function explainFullDisk(error: unknown): unknown {
+  if ((error as NodeJS.ErrnoException | null)?.code !== 'ENOSPC') return error;
+  return new ModelError('The disk is full; make room and run the same command again to go on from here.', { cause: error });
+}

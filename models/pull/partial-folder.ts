@@ -12,6 +12,7 @@ export interface FileProgress {
 }
 
 interface State {
+  /** To be raised when the same source gives other bytes in a pack: then what an older program has packed is of no use. */
   version: 1;
   /** What is being pulled: progress counts only for the same thing. */
   identity: Record<string, unknown>;

@@ -12,7 +12,7 @@ import { readSafetensors, readWeightMap } from '../sources/safetensors/store.ts'
 import type { Source } from '../sources/source.ts';
 import { ArrivingFile, type TransferOptions } from './arriving-file.ts';
 import { chooseGguf, chooseWeights, INDEX_FILE, requireSafetensors, SMALL_FILES } from './choose-files.ts';
-import { requireSpace } from './disk-space.ts';
+import { explainFullDisk, requireSpace } from './disk-space.ts';
 import { packArriving } from './pack-arriving.ts';
 import { PartialFolder } from './partial-folder.ts';
 import { PlacedWriter } from './placed-writer.ts';
@@ -57,6 +57,8 @@ export async function pullModel(name: string, out: string, options: PullOptions)
     if (keep) await rename(partial.source, kept);
     await partial.remove();
     return pulled;
+  } catch (error) {
+    throw explainFullDisk(error);
   } finally {
     await partial.release();
   }

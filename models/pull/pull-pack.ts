@@ -8,7 +8,7 @@ import { TransferError } from '../hub/transfer-error.ts';
 import { ModelError } from '../model-error.ts';
 import type { Manifest, PackFile } from '../pack/manifest.ts';
 import { parseManifest } from '../pack/reader.ts';
-import { requireSpace } from './disk-space.ts';
+import { explainFullDisk, requireSpace } from './disk-space.ts';
 import { PartialFolder } from './partial-folder.ts';
 
 export interface PullPackOptions {
@@ -45,6 +45,8 @@ export async function pullPack(base: string, out: string, options: PullPackOptio
     await rename(partial.pack, folder);
     await partial.remove();
     return manifest;
+  } catch (error) {
+    throw explainFullDisk(error);
   } finally {
     await partial.release();
   }

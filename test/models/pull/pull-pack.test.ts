@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { packModel } from '../../../models/pack/pack-model.ts';
-import { requireSpace } from '../../../models/pull/disk-space.ts';
+import { explainFullDisk, requireSpace } from '../../../models/pull/disk-space.ts';
 import { pullPack } from '../../../models/pull/pull-pack.ts';
 import { checkpoint } from '../../support/checkpoints.ts';
 import { folderFiles, type HubServer, startHub } from '../../support/hub-server.ts';
@@ -91,4 +91,15 @@ test('a disk that is too small is noticed before anything is fetched', async () 
   await expect(requireSpace('/data', 5_000_000_000, statfs)).rejects.toThrow(
     '5.00 GB are needed in /data, and 0.00 GB are free; make room or choose another OUT.',
   );
+});
+
+test('a disk that fills up meanwhile is told in one sentence, and other errors stay what they are', () => {
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  expect(explainFullDisk(full)).toMatchObject({
+    name: 'ModelError',
+    message: expect.stringMatching(/^The disk is full; make room/),
+    cause: full,
+  });
+  const other = new Error('other');
+  expect([explainFullDisk(other), explainFullDisk(null)]).toEqual([other, null]);
 });
