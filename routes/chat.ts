@@ -13,7 +13,7 @@ export function chatRoutes(app: Hono<AppEnv>, gateway: Gateway, options: AppOpti
     const request = parseChatRequest(await readJson(c.req.raw, options.maxBodyBytes));
     const hangUp = new AbortController();
     const signal = AbortSignal.any([c.req.raw.signal, hangUp.signal]);
-    const answer = await gateway.chat(request, { id: c.get('requestId'), signal });
+    const answer = await gateway.chat(request, { id: c.get('requestId'), caller: c.get('caller'), signal });
     setRouteHeaders(c, answer);
     if (!request.stream) return c.body(await wholeAnswer(answer, request), 200, { 'content-type': 'application/json' });
     const events = answerEvents(answer, request, (error) => {

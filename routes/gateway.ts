@@ -2,8 +2,11 @@ import type { ChatRequest } from './schema/chat.ts';
 
 /** All that the HTTP surface knows of the product: it validates, calls this, and writes down what comes back. Every method may throw `ApiError`. */
 export interface Gateway {
-  /** Lets a `/v1` call pass or throws: 401 for a missing or wrong key, 500 or 503 when the gateway is not configured. */
-  authorize(authorization: string | null): Promise<void>;
+  /**
+   * Lets a `/v1` call pass or throws: 401 for a missing or wrong key, 500 or 503 when the gateway is not configured.
+   * @returns an opaque name of the caller, the same for all calls with one key
+   */
+  authorize(authorization: string | null): Promise<string>;
   /** Answers a chat request. For a stream it resolves when the first event is there, or after a while without one. */
   chat(request: ChatRequest, call: ChatCall): Promise<ChatAnswer>;
   models(): Promise<ModelInfo[]>;
@@ -16,6 +19,8 @@ export interface Gateway {
 export interface ChatCall {
   /** The request's id, for log lines here and in the engine. */
   id: string;
+  /** Who calls, as `authorize` named it. */
+  caller: string;
   /** Aborts when the client has gone away: whatever works for this call must stop. */
   signal: AbortSignal;
 }

@@ -15,7 +15,7 @@ export interface AppOptions {
 }
 
 export interface AppEnv {
-  Variables: { requestId: string };
+  Variables: { requestId: string; caller: string };
 }
 
 /** The HTTP surface over a gateway. */
@@ -28,7 +28,7 @@ export function createApp(gateway: Gateway, options: AppOptions): Hono<AppEnv> {
     c.header('x-request-id', c.get('requestId'));
   });
   app.use('/v1/*', async (c, next) => {
-    await gateway.authorize(c.req.header('authorization') ?? null);
+    c.set('caller', await gateway.authorize(c.req.header('authorization') ?? null));
     await next();
   });
 

@@ -141,6 +141,7 @@ describe('an edge answer', () => {
       maxPromptTokens: 256,
       stop: ['END'],
       topLogprobs: 3,
+      cacheScope: 'anyone',
     });
   });
 

@@ -39,5 +39,5 @@ describe('evaluated prompts are shared', () => {
 
 it('an engine of its own that does not listen is no edge model', async () => {
   const variables = edgeOnly({ NEARSIDE_EDGE_URL: 'http://127.0.0.1:9', NEARSIDE_EDGE_MODEL: 'edge-test' });
-  expect(await failure(await chat(variables, 'hello'))).toMatchObject({ status: 503, code: 'model_unavailable' });
+  expect(await failure(await chat(variables, 'hello'))).toMatchObject({ status: 503, code: 'no_route' });
 });

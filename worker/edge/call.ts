@@ -11,6 +11,8 @@ export interface EdgeCall {
   features: Features;
   limits: Limits;
   id: string;
+  /** With whom this call shares evaluated prompt prefixes; null for nobody. */
+  cacheScope: string | null;
   /** The client's signal. */
   signal: AbortSignal;
 }
@@ -91,6 +93,7 @@ export function edgeRequest(call: EdgeCall): EdgeRequest {
     maxPromptTokens: call.limits.edgeMaxPromptTokens,
     stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
     topLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
+    cacheScope: call.cacheScope,
   };
 }
 

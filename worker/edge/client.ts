@@ -18,7 +18,21 @@ type EdgeNamespace = Pick<DurableObjectNamespace, 'get' | 'idFromName'>;
  */
 export function createEdgeClient(namespace: EdgeNamespace, name: string): EdgeClient {
   // A stub that has failed stays broken, so each call takes a fresh one.
-  const call = (path: string, init?: RequestInit) => namespace.get(namespace.idFromName(name)).fetch(`https://edge.invalid${path}`, init);
+  return clientOver((path, init) => namespace.get(namespace.idFromName(name)).fetch(`https://edge.invalid${path}`, init));
+}
+
+/**
+ * Calls an engine that runs as a server of its own (npm run edge-node).
+ * @param url where it listens
+ * @param key the secret it asks for, or null
+ */
+export function createHttpEdgeClient(url: string, key: string | null, request: typeof fetch = fetch): EdgeClient {
+  const base = url.replace(/\/+$/, '');
+  const headers: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` };
+  return clientOver((path, init) => request(`${base}${path}`, { ...init, headers, redirect: 'manual' }));
+}
+
+function clientOver(call: (path: string, init?: RequestInit) => Promise<Response>): EdgeClient {
   return {
     async generate(request, signal) {
       signal.throwIfAborted();
