@@ -43,8 +43,10 @@ export class StreamInspector {
     const text = this.#decoder.decode(event);
     this.#verdict = this.done || this.error !== null ? 'drop' : 'pass';
     // Older builds of llama-server write errors in a field of their own.
-    this.#parser.feed(text.startsWith('error:') ? `data: {"error":${text.slice(6).trim()}}\n\n` : text);
-    if (this.#verdict === 'pass') return event;
+    const foreign = text.startsWith('error:');
+    const readable = foreign ? `data: {"error":${text.slice(6).trim()}}\n\n` : text;
+    this.#parser.feed(readable);
+    if (this.#verdict === 'pass') return foreign ? new TextEncoder().encode(readable) : event;
     return this.#verdict === 'drop' ? null : new TextEncoder().encode(`data: ${JSON.stringify(this.#verdict)}\n\n`);
   }
 
