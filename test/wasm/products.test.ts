@@ -92,6 +92,7 @@ function kernelProduct(
   x: Float32Array,
   tokens: number,
   cuts = [0],
+  sums: 16 | 32 = 32,
 ): Float32Array[] {
   const { kernel, memory, place, room, floats } = kernelMemory(build);
   const columns = x.length / tokens;
@@ -105,7 +106,7 @@ function kernelProduct(
     writeStruct(memory.buffer, parts + i * structBytes(PART), PART, { firstRow, rows: end - firstRow, data });
   });
   writeStruct(memory.buffer, matrix, MATRIX, { type: TYPES[type], rows, columns, partCount: cuts.length, parts });
-  kernel.setProductScratch(room(36 * Math.ceil(columns / 32) * 72), room(Math.ceil(columns / 32) * 544));
+  kernel.setProductScratch(room(9 * Math.ceil(columns / 32) * 288), sums);
   // Lines beyond the last token are read: fill them with what would spoil everything.
   const lines = new Float32Array(columns * (tokens + 3)).fill(Number.NaN);
   lines.set(x);
@@ -134,11 +135,19 @@ describe.each(BUILDS)('integer products, %s build', (build) => {
       [64, 128, 'negative scales', 'huge'],
     ])('%i x %i, weights %s, activations %s: equal to the scalar reference to the bit', (rows, columns, fill, input) => {
       const bytes = tiles(type, rows, columns, fill);
-      const x = inputs(columns, input);
-      expect(bits(kernelProduct(build, type, bytes, rows, x, 1)[0]!)).toEqual(bits(scalarProduct(type, bytes, rows, x)));
+      const x = inputs(columns * 7, input);
+      const expected = Array.from({ length: 7 }, (_, t) =>
+        bits(scalarProduct(type, bytes, rows, x.subarray(t * columns, (t + 1) * columns))),
+      );
+      for (const sums of [16, 32] as const) {
+        for (const tokens of [1, 2, 7]) {
+          const computed = kernelProduct(build, type, bytes, rows, x.subarray(0, tokens * columns), tokens, [0], sums);
+          expect(computed.map(bits)).toEqual(expected.slice(0, tokens));
+        }
+      }
     });
 
-    it.each([2, 4, 7, 32])('%i tokens together equal each alone', (tokens) => {
+    it.each([2, 3, 4, 5, 6, 9, 32])('%i tokens together equal each alone', (tokens) => {
       const [rows, columns] = [104, 160];
       const bytes = tiles(type, rows, columns, 'negative scales');
       const x = inputs(columns * tokens, 'random');

@@ -2,8 +2,8 @@
 export interface Kernel {
   /** Checksum of bytes (models/pack/checksum.ts), as a signed 32-bit integer. */
   checksum(at: number, bytes: number): number;
-  /** Scratch for products: rounded activations, and one unpacked row group. */
-  setProductScratch(blocks: number, tiles: number): void;
+  /** Scratch for products: rounded activations. `sums`: 32 or 16 bits inside of q4_0's products (same result), 0 for what suits the processor. */
+  setProductScratch(quads: number, sums: 0 | 16 | 32): void;
   /** Names the activations of the products that follow: `rows` lines of `width` floats. */
   input(at: number, width: number, rows: number): void;
   /** y = W x of the current activations; lines of y are the matrix's rows, rounded up to 8, apart. */
@@ -21,7 +21,6 @@ export interface Kernel {
   largestK(x: number, n: number, k: number, indices: number, values: number): number;
 
   /** The following are called by tests only; the layers call them inside the module. */
-  quantizeRow(x: number, out: number, n: number, format: number): void;
   causalConv(u: number, state: number, weight: number, position: number, taps: number, channels: number): void;
   deltaRule(s: number, q: number, k: number, v: number, decay: number, beta: number, out: number, keyDim: number, valueDim: number): void;
   exp4Array(x: number, n: number): void;

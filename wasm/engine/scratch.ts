@@ -95,7 +95,7 @@ export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfi
   const rows = arena.allocate(MAX_ROWS * structBytes(ROW));
   const model = arena.allocate(structBytes(MODEL));
   const blocks = Math.max(config.hiddenSize, config.intermediateSize, mixedWidth(config)) / 32;
-  kernel.setProductScratch(arena.allocate(Math.ceil(MAX_ROWS * blocks * 72)), arena.allocate(Math.ceil(blocks * 544)));
+  kernel.setProductScratch(arena.allocate(Math.ceil((MAX_ROWS / 4) * blocks * 288)), 0);
   const [indices, values] = [arena.allocate(MAX_CANDIDATES * 4), arena.allocate(MAX_CANDIDATES * 4)];
   const fields = { ...shapeFields(config), ...sharedAddresses(groups, shared), x, normed, mixed, cos, sin };
   writeStruct(arena.memory.buffer, model, MODEL, fields);

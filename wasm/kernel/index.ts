@@ -11,4 +11,3 @@ export { finalNorm, mixer, mlp } from './layer';
 export { largestK, logSumExp } from './logits';
 export { exp4Array } from './math';
 export { input, product, productRows, setProductScratch } from './product';
-export { quantizeRow } from './quantize';

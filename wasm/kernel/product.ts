@@ -4,31 +4,34 @@
  */
 import { F32, Matrix, Part, Q4_0 } from './model';
 import { gemmF32, gemvF32 } from './product-f32';
-import { multiplyPairs } from './product-pairs';
-import { gemvQ4Plain, unpackQ4 } from './product-q4-plain';
-import { gemmQ4Relaxed, gemvQ4Relaxed } from './product-q4-relaxed';
-import { gemvQ8, unpackQ8 } from './product-q8';
-import { BYTES, BYTES_BLOCK, NIBBLE_PAIRS, PAIRS, PAIRS_BLOCK, quantizeRow } from './quantize';
-import { PAIRS_TILE, Q4_TILE, Q8_TILE } from './tile';
+import { gemvQ4Plain, quadQ4Plain } from './product-q4-plain';
+import { gemvQ4, int32SumsAreFaster, pairQ4, quadQ4 } from './product-q4-relaxed';
+import { gemvQ8, quadQ8 } from './product-q8';
+import { BYTES, BYTES_QUAD, BYTES_SPLIT, NIBBLE_PAIRS, PAIRS, PAIRS_QUAD, quantizeRow } from './quantize';
+import { Q4_TILE, Q8_TILE } from './tile';
 
 const NONE = -1;
+/** Row groups that go through all of more than four tokens before the next do: few enough to stay in the cache. */
+const GROUPS: i32 = 4;
 
-/** Scratch: rounded activations of a micro-batch, and one unpacked row group. */
-let blocksAt: usize = 0;
-let tilesAt: usize = 0;
+/** Scratch: rounded activations of a micro-batch. */
+let quads: usize = 0;
+/** Which format q4_0's activations have here. */
+let q4Format: i32 = NIBBLE_PAIRS;
 
-/** The current activations: `tokens` lines of `columns` floats, and which format of them lies at `blocksAt`. */
+/** The current activations: `tokens` lines of `columns` floats, and which format of them lies at `quads`. */
 let x: usize = 0;
 let columns: i32 = 0;
 let tokens: i32 = 0;
 let rounded: i32 = NONE;
 
 /**
- * Sets the scratch of products: 72 bytes for each 32 columns of each row of a micro-batch (a multiple of 4 rows), and 544 bytes for each 32 columns.
+ * Sets the scratch of products: 288 bytes for each 32 columns of each 4 rows of a micro-batch. `sums`: 32 or 16 bits for the sums of q4_0's blocks in relaxed SIMD (same
+ * result), 0 for what suits the processor.
  */
-export function setProductScratch(blocks: usize, tiles: usize): void {
-  blocksAt = blocks;
-  tilesAt = tiles;
+export function setProductScratch(at: usize, sums: i32): void {
+  quads = at;
+  if (ASC_FEATURE_RELAXED_SIMD) q4Format = (sums ? sums == 32 : int32SumsAreFaster()) ? BYTES : BYTES_SPLIT;
 }
 
 /** Names the activations of the products that follow: `rows` lines of `width` floats. Lines up to the next multiple of 4 are read (and ignored). */
@@ -39,19 +42,16 @@ export function input(at: usize, width: i32, rows: i32): void {
   rounded = NONE;
 }
 
-function formatOf(type: i32): i32 {
-  if (type != Q4_0) return PAIRS;
-  return ASC_FEATURE_RELAXED_SIMD ? BYTES : NIBBLE_PAIRS;
-}
-
-/** Bytes of one token's rounded activations. */
-function lineBytes(format: i32): usize {
-  return <usize>(columns >> 5) * (format == BYTES ? BYTES_BLOCK : PAIRS_BLOCK);
+/** Bytes of four tokens' rounded activations. */
+function quadBytes(format: i32): usize {
+  return <usize>(columns >> 5) * (format <= BYTES_SPLIT ? BYTES_QUAD : PAIRS_QUAD);
 }
 
 function round(format: i32): void {
-  const line = lineBytes(format);
-  for (let i: usize = 0; i < <usize>tokens; i++) quantizeRow(x + i * (<usize>columns << 2), blocksAt + i * line, columns, format);
+  const quad = quadBytes(format);
+  for (let i: usize = 0; i < <usize>tokens; i++) {
+    quantizeRow(x + i * (<usize>columns << 2), quads + (i >> 2) * quad + ((i & 3) << 2), columns, format);
+  }
   rounded = format;
 }
 
@@ -79,37 +79,62 @@ export function productRows(w: Matrix, first: i32, count: i32, y: usize, width: 
 
 /** One part's rows `skip` to `skip + count - 1`. */
 function multiply(type: i32, data: usize, skip: i32, count: i32, y: usize, width: i32): void {
-  const groups = (count + 7) >> 3, blocks = columns >> 5, four = (tokens + 3) & ~3;
-  const stride = <usize>width << 2;
+  const line = <usize>width << 2;
+  let groups = (count + 7) >> 3;
   if (type == F32) {
     data += <usize>skip * (<usize>columns << 2);
     if (tokens == 1) gemvF32(data, x, y, groups, columns);
-    else gemmF32(data, x, y, groups, columns, four, stride);
+    else gemmF32(data, x, y, groups, columns, (tokens + 3) & ~3, line);
     return;
   }
-  const format = formatOf(type);
+  const format = type == Q4_0 ? q4Format : PAIRS;
   if (rounded != format) round(format);
-  const line = lineBytes(format), group = <usize>blocks * (type == Q4_0 ? Q4_TILE : Q8_TILE);
+  const quad = quadBytes(format), group = <usize>(columns >> 5) * (type == Q4_0 ? Q4_TILE : Q8_TILE);
   data += <usize>(skip >> 3) * group;
-  // A condition known when compiling: the plain build must not contain a relaxed instruction.
-  if (ASC_FEATURE_RELAXED_SIMD) {
-    if (format == BYTES) {
-      if (tokens == 1) gemvQ4Relaxed(data, blocksAt, y, groups, blocks);
-      else gemmQ4Relaxed(data, blocksAt, y, groups, blocks, four, stride, tilesAt);
-      return;
+  for (; groups > 0;) {
+    const some = tokens <= 4 ? groups : min(groups, GROUPS);
+    groups -= some;
+    let at = quads, to = y, left = tokens;
+    for (; left > 2; left -= 4) {
+      multiplyQuad(format, data, at, to, some, line);
+      at += quad;
+      to += line << 2;
     }
+    if (left == 2) multiplyPair(format, data, at, to, some, line);
+    else if (left == 1) multiplyOne(format, data, at, to, some);
+    data += <usize>some * group;
+    y += <usize>some << 5;
   }
-  if (tokens == 1) {
-    if (type == Q4_0) gemvQ4Plain(data, blocksAt, y, groups, blocks);
-    else gemvQ8(data, blocksAt, y, groups, blocks);
-    return;
+}
+
+/*
+ * A quad's first one, two or four tokens. In the relaxed build q4_0 has BYTES or BYTES_SPLIT; a condition known when compiling keeps relaxed instructions out of
+ * the plain build.
+ */
+
+function multiplyOne(format: i32, w: usize, at: usize, y: usize, groups: i32): void {
+  const blocks = columns >> 5;
+  if (format == PAIRS) return gemvQ8(w, at, y, groups, blocks);
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    if (format == BYTES) gemvQ4<i32>(w, at, y, groups, blocks);
+    else gemvQ4<i16>(w, at, y, groups, blocks);
+  } else gemvQ4Plain(w, at, y, groups, blocks);
+}
+
+function multiplyPair(format: i32, w: usize, at: usize, y: usize, groups: i32, line: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    if (format == BYTES) return pairQ4<i32>(w, at, y, groups, columns >> 5, line);
+    if (format == BYTES_SPLIT) return pairQ4<i16>(w, at, y, groups, columns >> 5, line);
   }
-  const end = tilesAt + <usize>blocks * PAIRS_TILE;
-  for (let i = 0; i < groups; i++) {
-    if (type == Q4_0) unpackQ4(data, tilesAt, end);
-    else unpackQ8(data, tilesAt, end);
-    multiplyPairs(tilesAt, end, blocksAt, line, y, stride, four);
-    data += group;
-    y += 32;
-  }
+  multiplyOne(format, w, at, y, groups);
+  multiplyOne(format, w, at + 4, y + line, groups);
+}
+
+function multiplyQuad(format: i32, w: usize, at: usize, y: usize, groups: i32, line: usize): void {
+  const blocks = columns >> 5;
+  if (format == PAIRS) return quadQ8(w, at, y, groups, blocks, line);
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    if (format == BYTES) quadQ4<i32>(w, at, y, groups, blocks, line);
+    else quadQ4<i16>(w, at, y, groups, blocks, line);
+  } else quadQ4Plain(w, at, y, groups, blocks, line);
 }

@@ -1,10 +1,6 @@
-/** Sizes of the weight tiles of 8 rows x 32 k (models/pack/manifest.ts) and of their unpacked forms, and their fp16 scales. */
+/** Sizes of the weight tiles of 8 rows x 32 k (models/pack/manifest.ts), and their fp16 scales. */
 export const Q4_TILE: usize = 144;
 export const Q8_TILE: usize = 272;
-/** Unpacked to bytes: for each four k, nibbles of rows 0..3 and of rows 4..7; then the eight scales as floats. */
-export const BYTES_TILE: usize = 288;
-/** Unpacked to int16: for each pair of k, rows 0..3 and rows 4..7; then the eight scales as floats. */
-export const PAIRS_TILE: usize = 544;
 
 /** Bits that a half's sign, exponent and fraction take after the shift by 3. */
 export const HALF_MASK: u32 = 0x8fffe000;
@@ -17,4 +13,21 @@ export const HALF_MASK: u32 = 0x8fffe000;
 /** Scales of rows 4..7 (high halves). */
 @inline export function scalesHigh(s: v128, mask: v128): v128 {
   return v128.and(i32x4.shr_s(s, 3), mask);
+}
+
+/** A word of one token of a quad (quantize.ts), four times. */
+@inline export function spread0(x: v128): v128 {
+  return i8x16.shuffle(x, x, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+}
+
+@inline export function spread1(x: v128): v128 {
+  return i8x16.shuffle(x, x, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
+}
+
+@inline export function spread2(x: v128): v128 {
+  return i8x16.shuffle(x, x, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11);
+}
+
+@inline export function spread3(x: v128): v128 {
+  return i8x16.shuffle(x, x, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15);
 }
