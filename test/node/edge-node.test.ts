@@ -1,0 +1,155 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createFetchServer } from '../../scripts/edge-node/http.ts';
+import { createNodeEdgeServer } from '../../scripts/edge-node/place.ts';
+import { parseEdgeConfig } from '../../worker/edge/config.ts';
+import { createHttpEdgeClient } from '../../worker/edge/http-client.ts';
+import type { EdgeAnswer, EdgeClient, EdgeEvent, EdgeRequest } from '../../worker/edge/protocol.ts';
+import { makeTinyPack } from '../support/tiny-pack.ts';
+
+const never = new AbortController().signal;
+const request = (changes: Partial<EdgeRequest> = {}): EdgeRequest => ({
+  id: 'test',
+  messages: [{ role: 'user', content: 'Hello! How are you today?' }],
+  templateOptions: {},
+  sampling: { seed: 1 },
+  maxTokens: 12,
+  capTokens: null,
+  maxPromptTokens: null,
+  stop: [],
+  topLogprobs: null,
+  ...changes,
+});
+
+function accepted(answer: EdgeAnswer): AsyncIterable<EdgeEvent> {
+  if (!answer.accepted) throw new Error(`Refused: ${answer.refused}: ${answer.message}`);
+  return answer.events;
+}
+
+async function ask(client: EdgeClient, changes: Partial<EdgeRequest> = {}): Promise<EdgeEvent[]> {
+  const events: EdgeEvent[] = [];
+  for await (const event of accepted(await client.generate(request(changes), never))) events.push(event);
+  return events;
+}
+
+const textOf = (events: EdgeEvent[]): string => events.map((event) => (event.type === 'delta' ? (event.content ?? '') : '')).join('');
+
+async function untilIdle(client: EdgeClient): Promise<void> {
+  while ((await client.status()).running > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+let pack: Awaited<ReturnType<typeof makeTinyPack>>;
+beforeAll(async () => {
+  pack = await makeTinyPack();
+});
+afterAll(() => pack.remove());
+
+describe('an engine served from Node', () => {
+  let server: Server;
+  let url: string;
+  let client: EdgeClient;
+  beforeAll(async () => {
+    const edge = createNodeEdgeServer(pack.folder, parseEdgeConfig({}), 1);
+    server = createFetchServer((incoming) => edge.fetch(incoming), { key: 'a secret', onError: () => {} });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    client = createHttpEdgeClient(url, 'a secret');
+  });
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  it('answers as the engine Worker does, in the company of others too', async () => {
+    const [first] = await Promise.all([ask(client), ask(client, { sampling: { seed: 2 } })]);
+    expect(first![0]).toMatchObject({ type: 'start', model: 'tiny-fixture', cachedTokens: 0 });
+    expect(first!.at(-1)).toMatchObject({ type: 'finish', reason: 'length', completionTokens: 12 });
+    expect(textOf(await ask(client))).toBe(textOf(first!));
+    expect(await client.status()).toMatchObject({ state: 'ready', model: 'tiny-fixture', running: 0, queued: 0 });
+  });
+
+  it('starts from prompts that were evaluated before', async () => {
+    const system = { role: 'system' as const, content: 'You answer questions about a small town near the sea. '.repeat(3) };
+    const about = (content: string) => ask(client, { messages: [system, { role: 'user', content }], cacheScope: 'key' });
+    await about('When does the harbour open?');
+    const [start] = await about('Who sells bread?');
+    expect(start!.type === 'start' && start!.cachedTokens).toBeGreaterThan(30);
+  });
+
+  it('refuses what the engine Worker refuses', async () => {
+    expect(await client.generate(request({ maxPromptTokens: 3 }), never)).toMatchObject({ accepted: false, refused: 'prompt_too_long' });
+    expect((await fetch(`${url}/else`, { headers: { authorization: 'Bearer a secret' } })).status).toBe(404);
+  });
+
+  it.each(['aborts', 'hangs up'])('stops for a client that %s', async (way) => {
+    const leaving = new AbortController();
+    const events = accepted(await client.generate(request({ maxTokens: 3000 }), leaving.signal))[Symbol.asyncIterator]();
+    while ((await events.next()).value?.type !== 'delta');
+    expect((await client.status()).running).toBe(1);
+    if (way === 'aborts') leaving.abort(new Error('enough'));
+    else await events.return?.();
+    await untilIdle(client);
+    expect((await client.status()).memory!.sessionBytes).toBe(0);
+  });
+
+  it('serves nobody without its key, and no page in a browser', async () => {
+    for (const key of ['another', null]) {
+      const stranger = createHttpEdgeClient(url, key);
+      expect(await stranger.generate(request(), never)).toMatchObject({ accepted: false, refused: 'model_unavailable' });
+      await expect(stranger.status()).rejects.toThrow('status 401');
+    }
+    const headers = { authorization: 'Bearer a secret', origin: 'https://example.com' };
+    expect((await fetch(`${url}/status`, { headers })).status).toBe(403);
+  });
+});
+
+describe('npm run edge-node', () => {
+  const script = fileURLToPath(new URL('../../scripts/edge-node.ts', import.meta.url));
+  const start = (args: string[], env: Record<string, string> = {}) => {
+    const child = spawn(process.execPath, [script, ...args], { env: { ...process.env, NEARSIDE_EDGE_KEY: '', ...env } });
+    let output = '';
+    child.stdout.on('data', (chunk) => (output += chunk));
+    child.stderr.on('data', (chunk) => (output += chunk));
+    return { child, output: () => output, exited: once(child, 'exit') };
+  };
+
+  it('says where it listens, answers, and ends at Ctrl-C in the middle of an answer', async () => {
+    const { child, output, exited } = start(['--model', pack.folder, '--port', '0']);
+    while (!output().includes('Stop')) await once(child.stdout, 'data');
+    const client = createHttpEdgeClient(/http:\S+/.exec(output())![0], null);
+    const events = accepted(await client.generate(request({ maxTokens: 3000 }), never))[Symbol.asyncIterator]();
+    while ((await events.next()).value?.type !== 'delta');
+    child.kill('SIGINT');
+    expect(await exited).toEqual([0, null]);
+    let last: EdgeEvent | undefined;
+    for (let event = await events.next(); !event.done; event = await events.next()) last = event.value;
+    expect(last).toMatchObject({ type: 'error', code: 'edge_disconnected' });
+  });
+
+  it('refuses in one sentence what cannot work', async () => {
+    const busy = createServer();
+    await once(busy.listen(0, '127.0.0.1'), 'listening');
+    const { port } = busy.address() as AddressInfo;
+    const cases: [string[], RegExp][] = [
+      [[], /^--model PACK_DIR is missing/],
+      [['--model', '/nonexistent'], /\/nonexistent is not a pack/],
+      [['--model', pack.folder, '--port', 'x'], /^--port must be a whole number/],
+      [['--model', pack.folder, '--threads', '4000'], /^--threads must be/],
+      [['--model', pack.folder, '--host', '0.0.0.0'], /set NEARSIDE_EDGE_KEY/],
+      [['--model', pack.folder, '--port', String(port)], /in use by another program/],
+      [['--modle', pack.folder], /--help/],
+    ];
+    const check = async ([args, expected]: [string[], RegExp]) => {
+      const { output, exited } = start(args);
+      expect(await exited).toEqual([1, null]);
+      expect(output()).toMatch(expected);
+      expect(output().trim().split('\n')).toHaveLength(1);
+    };
+    await Promise.all(cases.map(check));
+    busy.close();
+  });
+});
