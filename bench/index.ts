@@ -26,6 +26,10 @@ const BENCHMARKS: Record<string, Benchmark> = {
     about: 'the difficulty model on subjects that it never saw, against prompt length and random mixing',
     load: () => import('./routing.ts'),
   },
+  pick: {
+    about: 'how the gateway picks an endpoint, simulated on a trace: prefix cache hits and time to first token beside simpler ways',
+    load: () => import('./pick.ts'),
+  },
 };
 
 const [name, ...args] = process.argv.slice(2);

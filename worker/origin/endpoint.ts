@@ -31,8 +31,8 @@ export interface Flight {
 
 /** Milliseconds per prompt token before anything is known: about 2,000 tokens a second. Only differences between endpoints matter. */
 const priorSlowness = 0.5;
-/** Tokens of a prompt nobody here has seen. */
-const typicalPromptTokens = 512;
+/** Tokens of a prompt before there was any; from then on others' prompts are taken to be as long as ours. */
+const firstTypicalTokens = 512;
 /** What was seen loses half of its weight in so many milliseconds. */
 const observationHalfLife = 5_000;
 const slownessHalfLife = 60_000;
@@ -50,6 +50,7 @@ export class Endpoint {
   #samples = 0;
   #sampledAt = 0;
   #pausedUntil = 0;
+  #typicalTokens = 0;
   #seen: Observation | null = null;
 
   constructor(config: EndpointConfig) {
@@ -93,7 +94,7 @@ export class Endpoint {
   slowness(now: number): number {
     const weight = halved(now - this.#sampledAt, slownessHalfLife);
     const { ttftMs, at } = this.#seen ?? { ttftMs: null, at: 0 };
-    const observed = ttftMs === null ? priorSlowness : ttftMs / (fixedTokens + typicalPromptTokens);
+    const observed = ttftMs === null ? priorSlowness : ttftMs / (fixedTokens + (this.#typicalTokens || firstTypicalTokens));
     const assumed = priorSlowness + (observed - priorSlowness) * halved(now - at, observationHalfLife);
     return assumed + (this.#slowness - assumed) * weight;
   }
@@ -113,7 +114,7 @@ export class Endpoint {
       if (flight.startedAt < (this.#seen?.at ?? 0)) seenOfOwn++;
     }
     const others = Math.max(0, (this.#seen?.waiting ?? 0) - seenOfOwn);
-    return own + others * typicalPromptTokens * this.#freshness(now);
+    return own + others * (this.#typicalTokens || firstTypicalTokens) * this.#freshness(now);
   }
 
   /** A request sent now would wait for others' whole answers. */
@@ -129,6 +130,7 @@ export class Endpoint {
     const whileOut = this.#health.outUntil !== 0;
     const flight = { promptTokens, queuedTokens: this.queuedTokens(now), startedAt: now, waiting: true, whileOut };
     this.#flights.add(flight);
+    this.#typicalTokens = this.#typicalTokens === 0 ? promptTokens : this.#typicalTokens + smoothing * (promptTokens - this.#typicalTokens);
     this.#health = sent(this.#health, now);
     return flight;
   }

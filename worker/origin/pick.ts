@@ -18,8 +18,8 @@ export interface Candidate {
 /** What a call costs whatever its length, in tokens of prompt: scheduling, the first decoding step and the way there. */
 export const fixedTokens = 256;
 
-/** Part of the prompt that is still to be evaluated where requests of its kind go first: the rest is probably in the prefix cache. */
-const coldShare = 0.5;
+/** A third endpoint must be this many times sooner than the two of the key before it is taken, as it has nothing of the prompt. */
+const overflowFactor = 2;
 
 /** Counts as so many waiting tokens: whoever is full makes us wait for the end of an answer. */
 const fullTokens = 8_192;
@@ -32,16 +32,23 @@ export function expectedTtft(candidate: Candidate, promptTokens: number): number
 
 /**
  * Chooses an endpoint: of the nearest tier, the two that rendezvous hashing ranks first for `key`, and of these the one with the shorter expected time to first
- * token. So requests with a common beginning meet on one endpoint while it is not loaded, and on a second, always the same one, while it is; adding or removing
- * an endpoint moves only its own share of the keys. (Rendezvous: Thaler and Ravishankar 1998; two choices: Mitzenmacher 2001.)
+ * token, the first being taken to have the prompt's prefix in its cache. So requests with a common beginning meet on one endpoint while it is not loaded, and on
+ * a second, always the same one, while it is; adding or removing an endpoint moves only its own share of the keys. (Rendezvous: Thaler and Ravishankar 1998;
+ * two choices: Mitzenmacher 2001.) One key that all requests share would drown its two endpoints; what is much sooner served by one that has little to do goes
+ * there. The constants are those that did best in `npm run bench -- pick`.
  *
  * @param candidates those that may be used; the order does not matter
  * @returns null when there are none
  */
 export function pick(candidates: Candidate[], key: string, promptTokens: number): Candidate | null {
-  const [first, second] = rank(nearestTier(candidates), key);
+  const ranked = rank(nearestTier(candidates), key);
+  const [first, second] = ranked;
   if (!first || !second) return first ?? null;
-  return expectedTtft(second, promptTokens) < expectedTtft(first, promptTokens * coldShare) ? second : first;
+  const [warm, other] = [expectedTtft(first, 0), expectedTtft(second, promptTokens)];
+  const best = other < warm ? second : first;
+  const soonest = ranked.reduce((a, b) => (expectedTtft(b, promptTokens) < expectedTtft(a, promptTokens) ? b : a));
+  const littleToDo = !soonest.full && soonest.queuedTokens <= fixedTokens + promptTokens;
+  return littleToDo && overflowFactor * expectedTtft(soonest, promptTokens) < Math.min(warm, other) ? soonest : best;
 }
 
 /** The candidates of lowest priority number, those nearby first; the next ones join in while all of these are full. */

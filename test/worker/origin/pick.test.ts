@@ -42,12 +42,24 @@ describe('pick', () => {
     expect(a! / b!).toBeLessThan(3.6);
   });
 
-  it('goes to the second choice, always the same one, while the first is loaded, and to no third', () => {
+  it('goes to the second choice, always the same one, while the first is loaded', () => {
     for (const key of keys.slice(0, 100)) {
       const [first, second] = rank(four, key);
       const loaded = four.map((entry) => (entry.name === first!.name ? { ...entry, queuedTokens: 50_000 } : entry));
       expect(pick(loaded, key, 100)!.name).toBe(second!.name);
     }
+  });
+
+  it('goes to a third only when both are far behind it, and it has little to do', () => {
+    const [first, second, third] = rank(four, 'key');
+    const withLoads = (both: number, others: number) =>
+      four.map((entry) => ({ ...entry, queuedTokens: entry.name === first!.name || entry.name === second!.name ? both : others }));
+    expect(pick(withLoads(300, 0), 'key', 100)!.name).toBe(first!.name);
+    const overflow = pick(withLoads(5_000, 0), 'key', 100)!.name;
+    expect([first!.name, second!.name]).not.toContain(overflow);
+    expect(overflow).toBe(third!.name);
+    // Where everybody has much to do, a warm prefix is worth more than a shorter queue.
+    expect(pick(withLoads(50_000, 20_000), 'key', 100)!.name).toBe(first!.name);
   });
 
   it('does not leave a warm prefix for a little load', () => {
