@@ -16,7 +16,7 @@ export interface PreparedMessage {
 /**
  * Brings OpenAI's messages into the form that Hugging Face templates are written for.
  * `knowsDeveloper`: the template has the role "developer"; otherwise it is rendered as "system".
- * Throws a TemplateError for a role that does not exist, content that is not text, and arguments that are not a JSON object.
+ * Throws a TemplateError for a role that does not exist, content that is not text, a tool call without a function, and arguments that are not a JSON object.
  */
 export function prepareMessages(messages: readonly ChatMessage[], knowsDeveloper: boolean): PreparedMessage[] {
   return messages.map((message, index) => {
@@ -47,7 +47,8 @@ function textOf(content: ChatMessage['content'], where: string): string {
 }
 
 function prepareCall(call: ToolCall, where: string): NonNullable<PreparedMessage['tool_calls']>[number] {
-  const { name, arguments: raw } = call.function;
+  const { name, arguments: raw } = (call.function ?? {}) as Partial<ToolCall['function']>;
+  if (typeof name !== 'string') throw new TemplateError(`${where} has no function with a name.`);
   return {
     ...(call.id === undefined ? {} : { id: call.id }),
     type: call.type ?? 'function',

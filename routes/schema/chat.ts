@@ -13,7 +13,9 @@ const streamOptions = z.looseObject({ include_usage: z.boolean().nullish() });
  * named here are kept: see `ChatRequest.unknown`.
  */
 const bodySchema = z.looseObject({
-  model: z.string({ error: (issue) => (issue.input === undefined ? 'model is required' : 'model must be a string') }).min(1),
+  model: z
+    .string({ error: (issue) => (issue.input === undefined ? 'model is required' : 'model must be a string') })
+    .min(1, { error: 'model must not be empty' }),
   messages: z
     .array(messageSchema, { error: (issue) => (issue.input === undefined ? 'messages is required' : 'messages must be an array') })
     .min(1, { error: 'messages must not be empty' }),

@@ -203,6 +203,13 @@ describe('refusals', () => {
     }
   });
 
+  it('say which tool call has no function', () => {
+    for (const call of [{ id: 'c1' }, { function: null }, { function: { arguments: '{}' } }, { function: { name: 7, arguments: '{}' } }]) {
+      const messages = [user('a'), { role: 'assistant', tool_calls: [call] }] as unknown as ChatMessage[];
+      expect(refusal(messages)).toBe('messages[1].tool_calls[0] has no function with a name.');
+    }
+  });
+
   it('of a template that cannot be parsed come when it is loaded', () => {
     expect(() => new ChatTemplate('{% if %}', tokenizer)).toThrow("The model's chat template cannot be parsed");
   });
