@@ -6,7 +6,7 @@ import { attemptsAtOrigins, chatWith, dataOf, type ErrorAnswer, endpoint, enviro
 
 /** Longer than any timeout here: what takes as long hangs. */
 const hangsAfterMs = 10_000;
-const timeouts = { headers_ms: 250, first_token_ms: 350, idle_ms: 300, total_ms: 700 };
+const timeouts = { headers_ms: 500, first_token_ms: 700, idle_ms: 600, total_ms: 1500 };
 
 /** Whoever else may be asked. The faulty endpoint comes first; `b` always answers well. */
 const policies: Record<string, (faulty: object) => object[]> = {

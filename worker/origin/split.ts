@@ -7,7 +7,8 @@ const maxEventBytes = 8 * 1024 * 1024;
  */
 export class EventSplitter {
   /** Joined only when a line ends: joining and searching a long one at every chunk would take its length squared. */
-  #pending: Uint8Array[] = [];
+  readonly #pending: Uint8Array[] = [];
+  #length = 0;
 
   /** Bytes of an event that has not ended yet. */
   get rest(): Uint8Array {
@@ -17,10 +18,11 @@ export class EventSplitter {
   /** The events that end within `chunk`. Throws when an event grows without end. */
   push(chunk: Uint8Array): Uint8Array[] {
     if (!chunk.includes(10)) {
-      this.#keep([...this.#pending, chunk]);
+      this.#keep(chunk);
       return [];
     }
-    const bytes = concat([...this.#pending, chunk]);
+    const bytes = concat([...this.#pending.splice(0), chunk]);
+    this.#length = 0;
     const events: Uint8Array[] = [];
     let eventStart = 0;
     let lineStart = 0;
@@ -31,13 +33,14 @@ export class EventSplitter {
       events.push(bytes.subarray(eventStart, lineStart));
       eventStart = lineStart;
     }
-    this.#keep(eventStart < bytes.length ? [bytes.slice(eventStart)] : []);
+    if (eventStart < bytes.length) this.#keep(bytes.slice(eventStart));
     return events;
   }
 
-  #keep(pending: Uint8Array[]): void {
-    this.#pending = pending;
-    if (pending.reduce((sum, part) => sum + part.length, 0) > maxEventBytes) throw new Error('an event without end');
+  #keep(part: Uint8Array): void {
+    this.#pending.push(part);
+    this.#length += part.length;
+    if (this.#length > maxEventBytes) throw new Error('an event without end');
   }
 }
 
