@@ -5,7 +5,7 @@ import { copyPackToR2 } from '../../scripts/dev/local-r2.ts';
 import { openInspector } from './inspector.ts';
 import { WORKERD } from './ratios.ts';
 import { Report, repeat } from './report.ts';
-import { measureStage } from './suite.ts';
+import { DECODE_TOKENS, measureStage } from './suite.ts';
 import { type BenchWorker, bundleWorker, STATE, startWorker } from './workerd.ts';
 import { type Job, weightBytesPerToken } from './workload.ts';
 
@@ -21,8 +21,9 @@ const CONFIG = 'bench/engine/worker/wrangler.toml';
 const REQUESTS: [string, Job | null][] = [
   ['idle', null],
   ['prompt of 256', { name: 'ttft', tokens: 256 }],
-  ['32 more after 2048', { name: 'prefixHit', prefix: 2048, tokens: 32 }],
-  ['decode at 2048', { name: 'decode', context: 2048, tokens: 4, sessions: 1 }],
+  // After the prompt that decoding at 2048 has left a snapshot of.
+  ['32 more after 2040', { name: 'prefixHit', prefix: 2048 - DECODE_TOKENS / 2, tokens: 32 }],
+  ['decode at 2048', { name: 'decode', context: 2048, tokens: DECODE_TOKENS, sessions: 1 }],
   ['4 sessions', { name: 'decode', context: 64, tokens: 4, sessions: 4 }],
 ];
 

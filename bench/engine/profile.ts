@@ -81,10 +81,9 @@ async function profileJob({ run, send }: Host, job: Job, reps: number): Promise<
   return ((await send('Profiler.stop')) as { profile: CpuProfile }).profile;
 }
 
-/** Rows of a table: each function's share and time per token; rates for a section's products together. */
+/** Rows of a table: each function's share and time per token; rates for a section's products together. `(idle)` is the wait for the event loop at yields. */
 function profileTable(times: SelfTime[], tokens: number, head: number, steps: number, cost: Record<string, Cost>): string[][] {
-  const busy = times.filter(({ name }) => name !== '(idle)');
-  const total = busy.reduce((sum, { ms }) => sum + ms, 0);
+  const total = times.reduce((sum, { ms }) => sum + ms, 0);
   const row = (section: string, name: string, ms: number, rates: string[] = []) => [
     section,
     name,
@@ -94,12 +93,12 @@ function profileTable(times: SelfTime[], tokens: number, head: number, steps: nu
   ];
   const rows: { ms: number; cells: string[] }[] = [];
   for (const section of Object.keys(cost)) {
-    const ms = busy.filter((time) => time.section === section && isProduct(time.name)).reduce((sum, time) => sum + time.ms, 0);
+    const ms = times.filter((time) => time.section === section && isProduct(time.name)).reduce((sum, time) => sum + time.ms, 0);
     const { macs, bytes } = cost[section]!;
     const done = section === 'productRows' ? head : tokens;
     if (ms > 0) rows.push({ ms, cells: row(section, 'products', ms, [rate(macs * done, ms), rate(bytes * steps, ms)]) });
   }
-  for (const { section, name, ms } of busy) {
+  for (const { section, name, ms } of times) {
     if (section !== null && cost[section] && isProduct(name)) continue;
     if (ms / total >= 0.003) rows.push({ ms, cells: row(section ?? '', name.replace(/^wasm\/kernel\//, ''), ms) });
   }

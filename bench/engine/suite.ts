@@ -22,5 +22,4 @@ export async function measureStage(report: Report, run: (job: Job) => Promise<nu
   for (const tokens of TTFT_TOKENS) report.measured('ttft_ms', tokens, await repeat(reps, () => run({ name: 'ttft', tokens })));
   report.measured('batch_4', 64, await decode(64, 4));
   report.measured('decode', 2048, await decode(2048));
-  await run({ name: 'release' });
 }

@@ -69,10 +69,13 @@ async function timeDecode(last: number, tokens: number): Promise<number> {
   return performance.now() - started;
 }
 
-async function decode(contextLength: number): Promise<number> {
+/** Tokens per second in `groups` groups of tokens, one after the other, the middle one at the context length. */
+async function decode(contextLength: number, groups: number): Promise<number[]> {
   await sequence.clearHistory();
-  await sequence.evaluateWithoutGeneratingNewTokens(prompt(contextLength - DECODE_TOKENS / 2));
-  return (1000 * DECODE_TOKENS) / (await timeDecode(5, DECODE_TOKENS));
+  await sequence.evaluateWithoutGeneratingNewTokens(prompt(contextLength - Math.floor((DECODE_TOKENS * groups) / 2)));
+  const rates: number[] = [];
+  while (rates.length < groups) rates.push((1000 * DECODE_TOKENS) / (await timeDecode(5, DECODE_TOKENS)));
+  return rates;
 }
 
 async function prefill(tokens: number): Promise<number> {
@@ -89,11 +92,11 @@ async function ttft(tokens: number): Promise<number> {
   return performance.now() - started;
 }
 
-report.measured('decode', 64, await repeat(reps, () => decode(64)));
+report.measured('decode', 64, await repeat(reps, async () => (await decode(64, 1))[0]!));
 report.measured('prefill', 64, await repeat(reps, () => prefill(64)));
 if (!quick) {
   for (const tokens of TTFT_TOKENS) report.measured('ttft_ms', tokens, await repeat(reps, () => ttft(tokens)));
-  report.measured('decode', 2048, await repeat(Math.min(reps, 3), () => decode(2048), 0));
+  report.measured('decode', 2048, await decode(2048, reps));
 }
 report.measured('rss_mb', 'peak', [process.resourceUsage().maxRSS / 1024]);
 process.exit(0);

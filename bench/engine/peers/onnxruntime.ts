@@ -1,11 +1,12 @@
 /** Child process: the model's matrix products by onnxruntime-web in workerd, the only part of the model that is measured of it. */
-import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { FolderStorage } from '../../../models/pack/folder-storage.ts';
 import { openPack } from '../../../models/pack/reader.ts';
 import { median } from '../../machine.ts';
 import { ORT } from '../ratios.ts';
 import { Report } from '../report.ts';
-import { bundleWorker, startWorker } from '../workerd.ts';
+import { bundleWorker, ROOT, startWorker } from '../workerd.ts';
 
 interface Arguments {
   pack: string;
@@ -20,7 +21,8 @@ const PROMPT = 64;
 const { pack: folder, model, reps } = JSON.parse(process.argv[2]!) as Arguments;
 const report = new Report(ORT, model, 1);
 const { manifest } = await openPack(new FolderStorage(folder));
-report.fact('version', (createRequire(import.meta.url)('onnxruntime-web/package.json') as { version: string }).version);
+const installed = readFileSync(join(ROOT, 'node_modules/onnxruntime-web/package.json'), 'utf8');
+report.fact('version', (JSON.parse(installed) as { version: string }).version);
 
 /** How often each shape of a quantized matrix occurs, the head apart: a prompt needs it once. */
 const shapes = new Map<string, { rows: number; columns: number; count: number; head: boolean }>();
