@@ -216,6 +216,20 @@ describe('refusals', () => {
     expect(answer).toMatchObject({ accepted: false, refused: 'prompt_too_long', promptTokens: null });
   });
 
+  it('more turns, or longer tool calls, than can fit', async () => {
+    const call = { function: { name: 'f', arguments: JSON.stringify({ text: ' '.repeat(5_000_000) }) } };
+    const many = Array.from({ length: 100_000 }, () => ({ role: 'user' as const, content: '' }));
+    for (const messages of [many, [{ role: 'assistant' as const, content: '', tool_calls: [call] }]]) {
+      const answer = await freshClient().generate(request({ messages }), never);
+      expect(answer).toMatchObject({ accepted: false, refused: 'prompt_too_long', promptTokens: null });
+    }
+  });
+
+  it('a bias for a token that the model does not have', async () => {
+    const answer = await freshClient().generate(request({ sampling: { logitBias: { '1': 1, '99999999': 5 } } }), never);
+    expect(answer).toMatchObject({ accepted: false, refused: 'bad_request', message: expect.stringContaining('99999999') });
+  });
+
   it('a request of another version', async () => {
     const answer = await freshClient().generate(request({ maxTokens: 0 }), never);
     expect(answer).toMatchObject({ accepted: false, refused: 'bad_request' });

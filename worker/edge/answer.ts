@@ -7,7 +7,7 @@ import { resolveSampling } from '../../wasm/engine/sampling.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
 import type { Engine } from './engine.ts';
 import { promptBoundaries } from './prompt-boundaries.ts';
-import type { EdgeEvent, EdgeRequest } from './protocol.ts';
+import type { EdgeEvent, EdgeMessage, EdgeRequest } from './protocol.ts';
 import { RefusalError } from './refusal.ts';
 
 /** A prompt that was checked and fits. */
@@ -22,15 +22,14 @@ export interface Prompt {
 /** No vocabulary that is known has a longer token, characters. */
 const LONGEST_TOKEN = 256;
 
-/** Turns messages into ids. Throws a `RefusalError` when the template rejects them or the prompt is too long. */
+/** Turns messages into ids. Throws a `RefusalError` when the template rejects them, the prompt is too long, or a bias is for no token of this model. */
 export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
-  const { contextLength } = engine.manifest.config;
-  const limit = Math.min(request.maxPromptTokens ?? contextLength, contextLength - 1);
-  // A text that cannot fit is not worth tokenizing: megabytes of it would keep everyone waiting.
-  const characters = request.messages.reduce((sum, { content }) => sum + content.length, 0);
-  if (characters > limit * LONGEST_TOKEN) {
-    throw new RefusalError('prompt_too_long', `The prompt has ${characters} characters; the edge model takes ${limit} tokens here.`);
-  }
+  const { config, tokenCount } = engine.manifest;
+  const limit = Math.min(request.maxPromptTokens ?? config.contextLength, config.contextLength - 1);
+  refuseHopeless(request.messages, limit);
+  const unknownToken = Object.keys(request.sampling.logitBias ?? {}).find((id) => Number(id) >= tokenCount);
+  if (unknownToken)
+    throw new RefusalError('bad_request', `logit_bias: ${unknownToken} is no token of the edge model, which has ${tokenCount}.`);
   const { ids, thinking } = encode(engine, request);
   if (ids.length > limit) {
     throw new RefusalError('prompt_too_long', `The prompt has ${ids.length} tokens; the edge model takes ${limit} here.`, {
@@ -40,6 +39,21 @@ export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
   if (ids.length === 0)
     throw new RefusalError('bad_request', 'The chat template makes an empty prompt of these messages.', { promptTokens: 0 });
   return { ids, thinking, boundaries: request.cacheScope ? promptBoundaries(engine.template, request, ids) : [] };
+}
+
+/** Messages that cannot fit are not worth tokenizing: megabytes of text, or very many turns, would keep everyone waiting. */
+function refuseHopeless(messages: EdgeMessage[], limit: number): void {
+  const characters = messages.reduce((sum, { content, tool_calls }) => sum + content.length + textLength(tool_calls), 0);
+  const what =
+    characters > limit * LONGEST_TOKEN ? `${characters} characters` : messages.length > limit ? `${messages.length} messages` : null;
+  if (what) throw new RefusalError('prompt_too_long', `The prompt has ${what}; the edge model takes ${limit} tokens here.`);
+}
+
+/** Characters of all strings in a JSON value. */
+function textLength(value: unknown): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null) return 0;
+  return Object.values(value).reduce((sum: number, item) => sum + textLength(item), 0);
 }
 
 function encode(engine: Engine, request: EdgeRequest): EncodedPrompt {
