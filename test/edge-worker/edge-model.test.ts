@@ -285,6 +285,15 @@ const withSettings = (settings: Record<`NEARSIDE_${string}`, string>, work: (cli
     await work(createEdgeClient({ idFromName: () => ({}), get: () => ({ fetch }) } as never, 'any'));
   });
 
+it('settings that are wrong are told by name, in the status and to whoever asks', async () => {
+  await withSettings({ NEARSIDE_EDGE_SESSIONS: 'many' }, async (client) => {
+    const said = 'NEARSIDE_EDGE_SESSIONS is not valid: it must be a whole number from 1 to 64.';
+    expect(await client.status()).toMatchObject({ state: 'failed', model: '', error: said });
+    const answer = await client.generate(request(), never);
+    expect(answer).toMatchObject({ accepted: false, refused: 'model_unavailable', message: expect.stringContaining(said) });
+  });
+});
+
 describe('memory', () => {
   const withMemory = (bytes: number, work: (client: EdgeClient) => Promise<void>) =>
     withSettings({ NEARSIDE_EDGE_MEMORY_BYTES: String(bytes) }, work);

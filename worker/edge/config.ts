@@ -19,7 +19,12 @@ export interface EdgeConfig {
   stallMs: number;
 }
 
-const count = (fallback: number, min: number, max: number) => z.coerce.number().int().min(min).max(max).default(fallback);
+/** A whole number; the error completes the sentence "it must be ...". */
+const whole = (min: number, max: number) => {
+  const error = `a whole number from ${min} to ${max}`;
+  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
+};
+const count = (fallback: number, min: number, max: number) => whole(min, max).default(fallback);
 
 const variables = z.object({
   NEARSIDE_EDGE_PACK: z.string().default('assets:'),
@@ -27,12 +32,7 @@ const variables = z.object({
   NEARSIDE_EDGE_QUEUE: count(8, 0, 1000),
   // An isolate on Cloudflare has 128 MB for everything; the rest is for JavaScript.
   NEARSIDE_EDGE_MEMORY_BYTES: count(100_000_000, 1, 4 * 1024 ** 3),
-  NEARSIDE_EDGE_PREFIX_CACHE_BYTES: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(4 * 1024 ** 3)
-    .optional(),
+  NEARSIDE_EDGE_PREFIX_CACHE_BYTES: whole(0, 4 * 1024 ** 3).optional(),
   NEARSIDE_EDGE_STALL_MS: count(30_000, 1, 3_600_000),
 });
 
@@ -43,7 +43,7 @@ export function parseEdgeConfig(env: EdgeVariables): EdgeConfig {
   );
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
-    throw new Error(`${String(issue.path[0])} is not valid: ${issue.message}.`);
+    throw new Error(`${String(issue.path[0])} is not valid: it must be ${issue.message}.`);
   }
   const vars = parsed.data;
   const assets = vars.NEARSIDE_EDGE_PACK.startsWith('assets:');

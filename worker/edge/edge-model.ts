@@ -4,7 +4,7 @@ import { loadStage } from '../../wasm/engine/loader.ts';
 import relaxed from '../../wasm/kernel/build/relaxed.wasm';
 import simd from '../../wasm/kernel/build/simd.wasm';
 import { type EdgeEnv, openStorage } from './bindings.ts';
-import { parseEdgeConfig } from './config.ts';
+import { type EdgeConfig, parseEdgeConfig } from './config.ts';
 import { createEventLoop } from './event-loop.ts';
 import { EdgeServer } from './server.ts';
 
@@ -20,9 +20,12 @@ export class EdgeModel extends DurableObject<EdgeEnv> {
 
   constructor(state: DurableObjectState, env: EdgeEnv) {
     super(state, env);
-    const config = parseEdgeConfig(env);
+    const { config, wrong } = readConfig(env);
     this.#server = new EdgeServer(config, {
-      openPack: async () => openPack(openStorage(env, config)),
+      openPack: async () => {
+        if (wrong) throw wrong;
+        return openPack(openStorage(env, config));
+      },
       loadStage: (options) => loadStage({ modules: { relaxed, simd }, ...options }),
       eventLoop: createEventLoop(now),
       now,
@@ -32,5 +35,14 @@ export class EdgeModel extends DurableObject<EdgeEnv> {
 
   override fetch(request: Request): Promise<Response> {
     return this.#server.fetch(request);
+  }
+}
+
+/** An object that cannot be made would tell nobody why. With wrong settings it is there, says so when asked, and loads nothing. */
+function readConfig(env: EdgeEnv): { config: EdgeConfig; wrong: unknown } {
+  try {
+    return { config: parseEdgeConfig(env), wrong: null };
+  } catch (error) {
+    return { config: parseEdgeConfig({}), wrong: error };
   }
 }
