@@ -1,23 +1,32 @@
 import type { ModelConfig } from '../../models/config.ts';
+import { floatToHalf, halfToFloat } from '../../models/half.ts';
 
 /**
  * Both architectures in plain float64 scalars, one token at a time, on tensors in the pack's names and ready-to-use form. Written from qwen35.md's formulas
- * and Hugging Face's description of Llama; shares no code with the engine. `round` stands for what happens to the input of a quantized matrix.
+ * and Hugging Face's description of Llama; shares no code with the engine. `round` stands for what happens to the input of a quantized matrix,
+ * `roundKv` for what the KV cache keeps.
  */
 export class ReferenceDecoder {
   readonly #config: ModelConfig;
   readonly #tensors: Map<string, ArrayLike<number>>;
   readonly #round: (x: number[]) => number[];
+  readonly #roundKv: (x: number) => number;
   readonly #keys: number[][][] = [];
   readonly #values: number[][][] = [];
   readonly #inputs: number[][][] = [];
   readonly #states = new Map<string, Float64Array>();
   #position = 0;
 
-  constructor(config: ModelConfig, tensors: Map<string, ArrayLike<number>>, round: (x: number[]) => number[] = (x) => x) {
+  constructor(
+    config: ModelConfig,
+    tensors: Map<string, ArrayLike<number>>,
+    round: (x: number[]) => number[] = (x) => x,
+    roundKv: (x: number) => number = (x) => x,
+  ) {
     this.#config = config;
     this.#tensors = tensors;
     this.#round = round;
+    this.#roundKv = roundKv;
   }
 
   /** Logits after one more token. */
@@ -82,8 +91,8 @@ export class ReferenceDecoder {
     const queries = split(this.#matrix(name('q_proj'), x), gated ? 2 * headDim : headDim);
     this.#keys[n] ??= [];
     this.#values[n] ??= [];
-    this.#keys[n].push(split(this.#matrix(name('k_proj'), x), headDim).flatMap((head) => normed(head, 'k_norm')));
-    this.#values[n].push(this.#matrix(name('v_proj'), x));
+    this.#keys[n].push(split(this.#matrix(name('k_proj'), x), headDim).flatMap((head) => normed(head, 'k_norm').map(this.#roundKv)));
+    this.#values[n].push(this.#matrix(name('v_proj'), x).map(this.#roundKv));
     const out = queries.flatMap((query, h) => {
       const at = Math.floor(h / (numHeads / numKvHeads)) * headDim;
       const q = normed(query.slice(0, headDim), 'q_norm');
@@ -156,3 +165,6 @@ export const roundActivations =
       const scale = Math.fround(Math.max(...block.map(Math.abs)) / (type === 'q4_0' ? 127 : 32767));
       return scale === 0 ? 0 : Math.round(value / scale) * scale;
     });
+
+/** To the nearest half, as the cache of a quantized pack keeps keys and values: subnormal halves are 0. */
+export const roundToHalf = (x: number): number => (Math.abs(x) < 2 ** -14 ? 0 : halfToFloat(floatToHalf(x)));

@@ -23,6 +23,8 @@ export interface Kernel {
   /** The following are called by tests only; the layers call them inside the module. */
   causalConv(u: number, state: number, weight: number, position: number, taps: number, channels: number): void;
   deltaRule(s: number, q: number, k: number, v: number, decay: number, beta: number, out: number, keyDim: number, valueDim: number): void;
+  toHalves(x: number, out: number, n: number): void;
+  fromHalves(x: number, out: number, n: number): void;
   exp4Array(x: number, n: number): void;
 }
 

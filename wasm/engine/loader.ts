@@ -42,12 +42,14 @@ export async function loadStage(options: LoadOptions): Promise<LocalStage> {
   const spec = options.spec ?? wholeModel(manifest);
   checkSpec(spec, manifest);
   checkShapes(config);
+  // A pack of floats is there for exactness; anything else has lost more in its weights than halves lose.
+  const halfKv = manifest.quantization !== 'f32' && config.headDim % 8 === 0;
   const arena = new Arena(options.maxBytes);
   const kernel = instantiateKernel(chooseKernel(options.modules), arena.memory);
   const contextLength = Math.min(config.contextLength, options.contextLength ?? config.contextLength);
-  const sessions = new Sessions(arena, stateLayout(config, spec, contextLength));
+  const sessions = new Sessions(arena, stateLayout(config, spec, contextLength, halfKv));
   const loader = new WeightLoader(manifest, spec, arena, kernel, (layer) => sessions.layout.places.get(layer)!);
-  const scratch = allocateScratch(arena, kernel, config, spec.head ? spec.head.last - spec.head.first : 0);
+  const scratch = allocateScratch(arena, kernel, config, { halfKv, headRange: spec.head ? spec.head.last - spec.head.first : 0 });
   await loader.read(options.storage);
   return new LocalStage({
     manifest,

@@ -3,6 +3,7 @@ import { hasGatedAttention } from '../../models/config.ts';
 import { ModelError } from '../../models/model-error.ts';
 import type { Arena } from './arena.ts';
 import type { Kernel } from './kernel.ts';
+import { PAGE } from './sessions.ts';
 import { MODEL, ROW, structBytes, writeStruct } from './structs.ts';
 
 /** Most rows of a micro-batch: what the kernels work on at once, and what runs between two yields. */
@@ -84,20 +85,31 @@ export function checkShapes(config: ModelConfig): void {
   if (config.linear.convKernel < 2) throw new ModelError('The engine cannot run this model: its convolution has fewer than two taps.');
 }
 
-/** Allocates the scratch of a stage and tells the kernel of it. @param headRange rows of the head held, 0 for none. */
-export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfig, headRange: number): Scratch {
+export interface ScratchOptions {
+  /** Keys and values are kept as halves. */
+  halfKv: boolean;
+  /** Rows of the head held, 0 for none. */
+  headRange: number;
+}
+
+/** Allocates the scratch of a stage and tells the kernel of it. */
+export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfig, { halfKv, headRange }: ScratchOptions): Scratch {
   const lines = (floats: number) => arena.allocate(MAX_ROWS * floats * 4);
   const groups = sharedWidths(config);
   const headRows = Math.min(HEAD_ROWS, roundUp(headRange, 8));
   const shared = lines(Math.max(headRows, ...groups.map((group) => group.reduce((sum, [, width]) => sum + roundUp(width, 16), 0))));
   const [x, normed, mixed] = [lines(config.hiddenSize), lines(config.hiddenSize), lines(mixedWidth(config))];
   const [cos, sin] = [lines(config.rotaryDim / 2), lines(config.rotaryDim / 2)];
+  const running = lines(config.numHeads * 2);
+  const pageBytes = halfKv ? PAGE * config.headDim * 4 : 0;
+  const [pageKeys, pageValues] = [arena.allocate(pageBytes), arena.allocate(pageBytes)];
   const rows = arena.allocate(MAX_ROWS * structBytes(ROW));
   const model = arena.allocate(structBytes(MODEL));
   const blocks = Math.max(config.hiddenSize, config.intermediateSize, mixedWidth(config)) / 32;
   kernel.setProductScratch(arena.allocate(Math.ceil((MAX_ROWS / 4) * blocks * 288)), 0);
   const [indices, values] = [arena.allocate(MAX_CANDIDATES * 4), arena.allocate(MAX_CANDIDATES * 4)];
-  const fields = { ...shapeFields(config), ...sharedAddresses(groups, shared), x, normed, mixed, cos, sin };
+  const buffers = { x, normed, mixed, running, pageKeys, pageValues, cos, sin };
+  const fields = { ...shapeFields(config), ...sharedAddresses(groups, shared), ...buffers, halfKv: halfKv ? 1 : 0 };
   writeStruct(arena.memory.buffer, model, MODEL, fields);
   return { model, rows, x, cos, sin, logits: shared, headRows, indices, values };
 }

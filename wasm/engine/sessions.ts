@@ -34,8 +34,9 @@ export interface StateLayout {
 
 const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 
-export function stateLayout(config: ModelConfig, { layers }: StageSpec, contextLength: number): StateLayout {
-  const keyBytes = config.numKvHeads * config.headDim * 4;
+/** @param halfKv keys and values are kept as halves */
+export function stateLayout(config: ModelConfig, { layers }: StageSpec, contextLength: number, halfKv: boolean): StateLayout {
+  const keyBytes = config.numKvHeads * config.headDim * (halfKv ? 2 : 4);
   const places = new Map<number, LayerPlaces>();
   let attentionLayers = 0;
   let recurrentBytes = 0;
@@ -48,7 +49,7 @@ export function stateLayout(config: ModelConfig, { layers }: StageSpec, contextL
   return { contextLength, keyBytes, attentionLayers, pageBytes: attentionLayers * 2 * PAGE * keyBytes, tableBytes, recurrentBytes, places };
 }
 
-/** Convolution state [taps - 1, channels] and S [valueHeads, keyDim, valueDim]. */
+/** Convolution state [taps - 1, channels] and S, keyDim * valueDim for each value head. */
 function linearStateBytes({ linear }: ModelConfig): number {
   if (!linear) throw new Error('The configuration has linear attention layers but no shapes for them.');
   const channels = 2 * linear.keyHeads * linear.keyDim + linear.valueHeads * linear.valueDim;

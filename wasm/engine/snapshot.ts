@@ -5,7 +5,7 @@ import { StageError } from './stage.ts';
  * A session as bytes: magic, identity of the stage, position and whether a last hidden state follows (four 32-bit words), the hidden state, the recurrent
  * state, then the used keys and values of each page and layer.
  */
-const MAGIC = 0x3153534e; // "NSS1"
+const MAGIC = 0x3253534e; // "NSS2"
 const HEADER_BYTES = 16;
 
 /** Pieces of memory that make up a session's state, in the order of a snapshot. */

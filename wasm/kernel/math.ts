@@ -62,6 +62,18 @@ export function sumOfSquares(x: usize, n: i32): f32 {
   return sum4(acc);
 }
 
+/** Dot product of n floats, n a multiple of 4. */
+export function dot(a: usize, b: usize, n: i32): f32 {
+  let s = f32x4.splat(0), t = s;
+  const end = a + (<usize>n << 2);
+  for (; a + 32 <= end; a += 32, b += 32) {
+    s = f32x4.add(s, f32x4.mul(v128.load(a), v128.load(b)));
+    t = f32x4.add(t, f32x4.mul(v128.load(a, 16), v128.load(b, 16)));
+  }
+  if (a < end) s = f32x4.add(s, f32x4.mul(v128.load(a), v128.load(b)));
+  return sum4(f32x4.add(s, t));
+}
+
 /** y = x / sqrt(mean(x^2) + epsilon) * weight over n floats, n a multiple of 4; y may be x. */
 export function rmsNorm(x: usize, weight: usize, y: usize, n: i32, epsilon: f32): void {
   const r = f32x4.splat(<f32>1 / sqrt<f32>(sumOfSquares(x, n) / <f32>n + epsilon));

@@ -35,6 +35,8 @@ export const Q4_0 = 2;
   epsilon: f32;
   /** 1 when attention has an output gate and normed q and k (qwen3_5), 0 when not (llama). */
   gated: i32;
+  /** 1 when the KV cache holds halves, 0 when it holds floats. */
+  halfKv: i32;
   keyHeads: i32;
   valueHeads: i32;
   keyDim: i32;
@@ -50,6 +52,10 @@ export const Q4_0 = 2;
   k: usize;
   v: usize;
   mixed: usize;
+  /** Attention: maximum and sum of each softmax [M, heads, 2], and one head's keys and values of a page as floats [64, headDim]. */
+  running: usize;
+  pageKeys: usize;
+  pageValues: usize;
   /** DeltaNet: q|k|v [M, channels], z [M, valueHeads * valueDim], b and a [M, valueHeads rounded up to 8]. The mixed heads go to `mixed`. */
   qkv: usize;
   z: usize;
