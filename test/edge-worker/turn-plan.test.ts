@@ -1,21 +1,29 @@
 import { describe, expect, it } from 'vitest';
 import { PROMPT_ROWS_BESIDE_ANSWERS, planTurn, TURN_ROWS } from '../../worker/edge/turn-plan.ts';
 
+/** One row is an answer's next token, more are a prompt's. */
+const plan = (rows: number[]): number[] => planTurn(rows.map((count) => ({ rows: count, answer: count === 1 })));
+
 it('a lone prompt takes the whole turn', () => {
-  expect(planTurn([32])).toEqual([32]);
-  expect(planTurn([100])).toEqual([32]);
-  expect(planTurn([])).toEqual([]);
+  expect(plan([32])).toEqual([32]);
+  expect(plan([100])).toEqual([32]);
+  expect(plan([])).toEqual([]);
 });
 
 it('answers come first and prompts share the rest in order', () => {
-  expect(planTurn([20, 1, 20, 1])).toEqual([16, 1, 0, 1]);
-  expect(planTurn([6, 1, 6, 6, 6])).toEqual([6, 1, 6, 4, 0]);
+  expect(plan([20, 1, 20, 1])).toEqual([16, 1, 0, 1]);
+  expect(plan([6, 1, 6, 6, 6])).toEqual([6, 1, 6, 4, 0]);
 });
 
 it('prompts get on beside any number of answers', () => {
-  const shares = planTurn([30, ...Array<number>(40).fill(1)]);
+  const shares = plan([30, ...Array<number>(40).fill(1)]);
   expect(shares[0]).toBe(4);
   expect(shares.slice(1)).toEqual(Array<number>(40).fill(1));
+});
+
+it('an answer with drafted tokens runs whole, and prompts leave it room', () => {
+  const steps = [{ rows: 20, answer: false }, { rows: 4, answer: true }, ...Array.from({ length: 20 }, () => ({ rows: 1, answer: true }))];
+  expect(planTurn(steps).slice(0, 2)).toEqual([8, 4]);
 });
 
 /** One request of a simulation; times in milliseconds of simulated time. */
@@ -58,7 +66,7 @@ function simulate(requests: Request[], sessions: number): Outcome[] {
       running.add(state);
       ask(state);
     }
-    const shares = planTurn(waiting.map(({ rows }) => rows));
+    const shares = plan(waiting.map(({ rows }) => rows));
     time += cost(shares.reduce((sum, rows) => sum + rows, 0));
     const turn = waiting.map((entry, i) => ({ ...entry, share: shares[i]! }));
     waiting = turn.filter(({ rows, share }) => share < rows).map(({ state, rows, share }) => ({ state, rows: rows - share }));

@@ -95,9 +95,11 @@ export class ScriptedStage implements Stage {
     } finally {
       this.#busy = false;
     }
-    return batch.map(({ session, ids, head }) => {
-      this.sessions.get(session)!.push(...(ids ?? []));
-      return { hidden: null, head: head ? this.#answer(session, head) : null };
+    return batch.map(({ session, ids, head, heads }) => {
+      const seen = this.sessions.get(session)!;
+      seen.push(...(ids ?? []));
+      const answers = heads?.map((query, i) => answerFor(this.#script(seen.slice(0, seen.length - heads.length + 1 + i), session), query));
+      return { hidden: null, head: head ? this.#answer(session, head) : null, heads: answers };
     });
   }
 

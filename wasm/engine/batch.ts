@@ -41,7 +41,10 @@ export function checkBatch(batch: StepEntry[], config: ModelConfig, spec: StageS
       const total = session.position + tokens;
       throw new StageError('context_limit', `Session ${session.id} would have ${total} tokens; the context holds ${contextLength}.`);
     }
-    if (entry.head && !spec.head) throw new StageError('bad_input', 'This stage has no head, so it cannot be asked about logits.');
+    if (entry.heads && (entry.head || entry.heads.length > tokens))
+      throw new StageError('bad_input', `${entry.heads.length} queries about ${tokens} positions: there may be one for each.`);
+    if ((entry.head || entry.heads) && !spec.head)
+      throw new StageError('bad_input', 'This stage has no head, so it cannot be asked about logits.');
     return { session, tokens, entry };
   });
 }

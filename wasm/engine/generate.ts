@@ -1,6 +1,7 @@
 import { type LogprobEntry, OutputText, type ReasoningSplitting, type TextDecoding, type TokenText } from './output-text.ts';
 import type { PromptPrefix } from './prefix-cache.ts';
 import { Sampler, type Sampling } from './sampling.ts';
+import { SequenceDecoder } from './sequence-decoder.ts';
 import type { HeadAnswer, HeadQuery, Stage } from './stage.ts';
 
 /** Most tokens of a prompt in one step: a longer one would keep the event loop, and other sessions, waiting. */
@@ -28,6 +29,8 @@ export interface GenerateOptions {
   splitter: ReasoningSplitting | null;
   /** What a prefix cache knows of the prompt, from opening the session; absent for an empty session. */
   prefix?: PromptPrefix;
+  /** Whether it pays at this moment to draft tokens and verify several in one step: the answer is the same, to the bit. Absent: never. */
+  speculate?: () => boolean;
 }
 
 export type GenerateEvent =
@@ -53,30 +56,32 @@ export async function* generate(
   const sampler = new Sampler(options.sampling, promptIds, options.topLogprobs);
   const output = new OutputText(tokenizer, tokenizer.decoder(), options.splitter, options.stop, options.topLogprobs !== null);
   const stopIds = new Set(options.stopIds);
-  let query = sampler.query();
-  let answer = await prefill(stage, session, promptIds, query, signal, options.prefix);
+  const query = sampler.query();
+  const answer = await prefill(stage, session, promptIds, query, signal, options.prefix);
+  const decoder = new SequenceDecoder(stage, session, promptIds, sampler, { query, answer }, options, signal);
   let reasoningTokens = 0;
 
-  for (let tokens = 1; ; tokens++) {
-    const choice = await sampler.choose(query, answer, (again) => stage.head(session, again));
-    signal.throwIfAborted();
-    const stopId = stopIds.has(choice.id);
-    if (!stopId) {
-      const text = output.push(choice);
-      if (text.content || text.reasoning) yield { type: 'text', ...text, tokens };
+  try {
+    for (let tokens = 1; ; tokens++) {
+      const choice = await decoder.choose();
+      signal.throwIfAborted();
+      const stopId = stopIds.has(choice.id);
+      if (!stopId) {
+        const text = output.push(choice);
+        if (text.content || text.reasoning) yield { type: 'text', ...text, tokens };
+      }
+      if (output.thinking) reasoningTokens = tokens;
+      const stopped = stopId || output.stopped;
+      if (stopped || tokens >= options.maxTokens || promptIds.length + tokens >= options.contextLength) {
+        const rest = output.stopped ? null : output.end();
+        if (rest && (rest.content || rest.reasoning || rest.logprobs?.length)) yield { type: 'text', ...rest, tokens };
+        yield { type: 'finish', reason: stopped || output.stopped ? 'stop' : 'length', tokens, reasoningTokens };
+        return;
+      }
+      await decoder.feed(choice.id);
     }
-    if (output.thinking) reasoningTokens = tokens;
-    // The token just chosen would be fed at this position.
-    const position = promptIds.length + tokens - 1;
-    const stopped = stopId || output.stopped;
-    if (stopped || tokens >= options.maxTokens || position + 1 >= options.contextLength) {
-      const rest = output.stopped ? null : output.end();
-      if (rest && (rest.content || rest.reasoning || rest.logprobs?.length)) yield { type: 'text', ...rest, tokens };
-      yield { type: 'finish', reason: stopped || output.stopped ? 'stop' : 'length', tokens, reasoningTokens };
-      return;
-    }
-    query = sampler.query();
-    answer = await stepWithHead(stage, session, position, [choice.id], query, signal);
+  } finally {
+    await decoder.close();
   }
 }
 

@@ -63,9 +63,18 @@ export class LocalStage implements Stage {
     return this.#inTurn(async () => {
       const hidden = await this.#run(batch, signal);
       return this.#finish(batch, async () => {
-        const asked = batch.flatMap(({ session, head }) => (head ? [{ hidden: this.#lastHidden(session), query: head }] : []));
+        const width = this.manifest.config.hiddenSize;
+        const asked = batch.flatMap(({ head, heads }, i) => {
+          const queries = heads ?? (head ? [head] : []);
+          const first = hidden[i]!.length - queries.length * width;
+          return queries.map((query, j) => ({ hidden: hidden[i]!.subarray(first + j * width, first + (j + 1) * width), query }));
+        });
         const answers = await this.#answers(asked, signal);
-        return batch.map(({ head }, i) => ({ hidden: this.spec.head ? null : hidden[i]!, head: head ? answers.shift()! : null }));
+        return batch.map(({ head, heads }, i) => ({
+          hidden: this.spec.head ? null : hidden[i]!,
+          head: head ? answers.shift()! : null,
+          ...(heads && { heads: answers.splice(0, heads.length) }),
+        }));
       });
     });
   }

@@ -87,16 +87,22 @@ export class Sampler {
     this.#prompt = sampling.repetitionPenalty === 1 ? [] : [...new Set(promptIds)];
   }
 
-  /** What to ask of the head at the next position. */
-  query(): HeadQuery {
+  /** True when choosing may need a second look at a position: then only its last token may have been evaluated. */
+  get mayAskAgain(): boolean {
     const { temperature, topK, topP, minP } = this.#sampling;
-    const adjust = this.#adjustment();
+    return (temperature > 0 && topK === 0 && (topP < 1 || minP > 0)) || ((this.#topLogprobs ?? 0) > 0 && this.#adjustment() !== null);
+  }
+
+  /** What to ask of the head at the next position, or at the one after `drafted` tokens if these should be chosen. */
+  query(drafted: number[] = []): HeadQuery {
+    const { temperature, topK, topP, minP } = this.#sampling;
+    const adjust = this.#adjustment(drafted);
     const alternatives = adjust ? 0 : (this.#topLogprobs ?? 0);
     if (temperature === 0) return { candidates: Math.max(1, alternatives), adjust, draw: null };
     if (topK > 0) return { candidates: Math.max(topK, alternatives), adjust, draw: null };
     if (topP < 1 || minP > 0)
       return { candidates: Math.max(FIRST_CANDIDATES, alternatives), adjust, draw: null, massTemperature: temperature };
-    return { candidates: alternatives, adjust, draw: { seed: this.#sampling.seed, step: this.#step, temperature } };
+    return { candidates: alternatives, adjust, draw: { seed: this.#sampling.seed, step: this.#step + drafted.length, temperature } };
   }
 
   /**
@@ -131,11 +137,13 @@ export class Sampler {
     return Array.from(raw.ids.subarray(0, count), (id, i) => ({ id, logprob: raw.rawLogits[i]! - raw.rawLogSumExp }));
   }
 
-  #adjustment(): LogitAdjustment | null {
+  #adjustment(drafted: number[] = []): LogitAdjustment | null {
     const { logitBias, presencePenalty, frequencyPenalty, repetitionPenalty } = this.#sampling;
     const penalized = presencePenalty !== 0 || frequencyPenalty !== 0 || repetitionPenalty !== 1;
     if (!penalized && logitBias.length === 0) return null;
-    return { bias: logitBias, generated: [...this.#counts], presencePenalty, frequencyPenalty, repetitionPenalty, prompt: this.#prompt };
+    const counts = new Map(this.#counts);
+    for (const id of drafted) counts.set(id, (counts.get(id) ?? 0) + 1);
+    return { bias: logitBias, generated: [...counts], presencePenalty, frequencyPenalty, repetitionPenalty, prompt: this.#prompt };
   }
 }
 

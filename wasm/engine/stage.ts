@@ -68,6 +68,8 @@ export interface StepEntry {
   hidden?: Float32Array;
   /** Asked of the last position only; needs a head. */
   head?: HeadQuery;
+  /** Instead of `head`: one query for each of the last positions, to verify drafted tokens in one step. */
+  heads?: HeadQuery[];
 }
 
 export interface StepResult {
@@ -75,6 +77,8 @@ export interface StepResult {
   hidden: Float32Array | null;
   /** Present when the entry asked for it. */
   head: HeadAnswer | null;
+  /** Answers to the entry's `heads`, in their order. */
+  heads?: HeadAnswer[];
 }
 
 export interface StageMemory {

@@ -68,6 +68,7 @@ function encode(engine: Engine, request: EdgeRequest): EncodedPrompt {
 /**
  * The events of one answer, from `start` to `finish`. Leaving the generator early frees the session; when `finish` comes it is free.
  * @param queueMs how long the request waited for its turn
+ * @param alone whether no other answer is running now
  * @throws the signal's reason when aborted; what the engine throws
  */
 export async function* answer(
@@ -75,6 +76,7 @@ export async function* answer(
   request: EdgeRequest,
   prompt: Prompt,
   queueMs: number,
+  alone: () => boolean,
   signal: AbortSignal,
 ): AsyncGenerator<EdgeEvent, void, void> {
   const { manifest, tokenizer, scheduler, prefixCache } = engine;
@@ -94,6 +96,7 @@ export async function* answer(
       topLogprobs: request.topLogprobs,
       splitter: prompt.thinking ? new ReasoningSplitter(true) : null,
       prefix,
+      speculate: alone,
     };
     for await (const event of generate(scheduler, tokenizer, session, prompt.ids, options, signal)) {
       if (event.type === 'text') yield delta(event);

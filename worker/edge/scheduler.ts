@@ -85,6 +85,8 @@ export class StepScheduler implements Stage {
   }
 
   fork(session: string, as: string, tokens?: number): Promise<void> {
+    // Whoever drafts tokens goes on in a copy.
+    if (this.#expected.delete(session)) this.#expected.add(as);
     return this.#between(() => this.#withReclaim(() => this.#stage.fork(session, as, tokens)));
   }
 
@@ -165,7 +167,7 @@ export class StepScheduler implements Stage {
   }
 
   #nextTurn(): Piece[] {
-    const shares = planTurn(this.#waiting.map(rowsLeft));
+    const shares = planTurn(this.#waiting.map((waiting) => ({ rows: rowsLeft(waiting), answer: isAnswer(waiting) })));
     const turn = this.#waiting.flatMap((waiting, i) => (shares[i]! > 0 ? [cut(waiting, shares[i]!)] : []));
     this.#waiting = this.#waiting.filter((_, i) => shares[i] === 0);
     for (const { waiting } of turn) waiting.signal?.removeEventListener('abort', waiting.withdraw);
@@ -231,14 +233,19 @@ export class StepScheduler implements Stage {
 
 const tokensOf = ({ ids, hidden }: StepEntry): number => ids?.length ?? (hidden ? 1 : 0);
 
-/** A step can be cut when it is one sequence's tokens; rows of any other are counted to be planned, and run together. */
-const canBeCut = ({ batch }: Waiting): boolean => batch.length === 1 && batch[0]!.ids !== undefined;
+/** Only a chunk of a prompt can be cut: tokens of one sequence, with a question about the last of them at most. */
+const canBeCut = ({ batch }: Waiting): boolean => batch.length === 1 && batch[0]!.ids !== undefined && batch[0]!.heads === undefined;
+
+const isAnswer = (waiting: Waiting): boolean => !canBeCut(waiting) || rowsLeft(waiting) === 1;
 
 const rowsLeft = (waiting: Waiting): number => Math.max(1, waiting.batch.reduce((sum, entry) => sum + tokensOf(entry), 0) - waiting.done);
 
 function cut(waiting: Waiting, rows: number): Piece {
   const { batch, done } = waiting;
-  if (!canBeCut(waiting) || (done === 0 && rows >= rowsLeft(waiting))) return { waiting, batch, tokens: batch.map(tokensOf), last: true };
+  if (!canBeCut(waiting) || (done === 0 && rows >= rowsLeft(waiting))) {
+    // Drafts may turn out wrong: one token is sure.
+    return { waiting, batch, tokens: batch.map((entry) => (entry.heads ? 1 : tokensOf(entry))), last: true };
+  }
   const { session, position, ids, head } = batch[0]!;
   const last = rows >= rowsLeft(waiting);
   const piece = { session, position: position + done, ids: ids!.slice(done, done + rows), head: last ? head : undefined };

@@ -153,7 +153,10 @@ export class EdgeServer {
       const entered = this.#host.now();
       await ticket.start(signal);
       this.#running.add(progress);
-      for await (const event of answer(engine, request, prompt, Math.round(this.#host.now() - entered), signal)) {
+      const queueMs = Math.round(this.#host.now() - entered);
+      // Drafted tokens would be rows that other answers have to wait for.
+      const alone = () => this.#running.size === 1;
+      for await (const event of answer(engine, request, prompt, queueMs, alone, signal)) {
         if (event.type === 'start') progress.prompt -= event.cachedTokens;
         if (event.type === 'delta') Object.assign(progress, { prompt: 0, answer: limit - event.tokens });
         // Whoever sees the end of an answer may rely on the place being free.
