@@ -30,6 +30,10 @@ const BENCHMARKS: Record<string, Benchmark> = {
     about: 'how the gateway picks an endpoint, simulated on a trace: prefix cache hits and time to first token beside simpler ways',
     load: () => import('./pick.ts'),
   },
+  streams: {
+    about: 'many streams at once through one workerd: frames lost, memory per stream, and what clients that do not read cost',
+    load: () => import('./streams.ts'),
+  },
 };
 
 const [name, ...args] = process.argv.slice(2);

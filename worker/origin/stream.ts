@@ -42,9 +42,11 @@ export async function* passThrough(body: ReadableStream<Uint8Array>, options: St
   let held: Uint8Array[] = [];
   let begun = false;
   let complete = false;
+  // Waiting for a client that reads slowly is not the origin's fault: only reads count.
+  const reading = deadline.limitWaits(options.idleMs, () => timedOut('send anything', options.idleMs));
   try {
     while (!seen.done) {
-      const chunk = await readWithin(reader, deadline, options.idleMs);
+      const chunk = await readNext(reader, deadline, reading);
       for (const event of chunk === null ? lastEvent(splitter.rest) : splitEvents(splitter, chunk)) {
         const passed = seen.see(event);
         if (passed) held.push(passed);
@@ -72,8 +74,12 @@ export async function* passThrough(body: ReadableStream<Uint8Array>, options: St
 }
 
 /** The next bytes, or null at the end. */
-async function readWithin(reader: ReadableStreamDefaultReader<Uint8Array>, deadline: Deadline, idleMs: number): Promise<Uint8Array | null> {
-  const stop = deadline.limit(idleMs, () => timedOut('send anything', idleMs));
+async function readNext(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  deadline: Deadline,
+  reading: (now: boolean) => void,
+): Promise<Uint8Array | null> {
+  reading(true);
   try {
     const { done, value } = await deadline.guard(reader.read());
     return done ? null : value;
@@ -81,7 +87,7 @@ async function readWithin(reader: ReadableStreamDefaultReader<Uint8Array>, deadl
     if (deadline.signal.aborted) throw deadline.signal.reason;
     throw error instanceof OriginFailure ? error : broken(error);
   } finally {
-    stop();
+    reading(false);
   }
 }
 
