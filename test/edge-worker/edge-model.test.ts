@@ -230,6 +230,12 @@ describe('refusals', () => {
     expect(answer).toMatchObject({ accepted: false, refused: 'bad_request', message: expect.stringContaining('99999999') });
   });
 
+  it('thinking, of a model that cannot', async () => {
+    const answer = await freshClient().generate(request({ templateOptions: { enable_thinking: true } }), never);
+    expect(answer).toMatchObject({ accepted: false, refused: 'bad_request', message: expect.stringContaining('cannot think') });
+    expect((await ask(freshClient(), { templateOptions: { enable_thinking: false } })).last.type).toBe('finish');
+  });
+
   it('a request of another version', async () => {
     const answer = await freshClient().generate(request({ maxTokens: 0 }), never);
     expect(answer).toMatchObject({ accepted: false, refused: 'bad_request' });

@@ -22,11 +22,17 @@ export interface Prompt {
 /** No vocabulary that is known has a longer token, characters. */
 const LONGEST_TOKEN = 256;
 
-/** Turns messages into ids. Throws a `RefusalError` when the template rejects them, the prompt is too long, or a bias is for no token of this model. */
+/** Turns messages into ids. Throws a `RefusalError` when the template rejects them, the prompt is too long, or this model cannot do what is asked. */
 export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
   const { config, tokenCount } = engine.manifest;
   const limit = Math.min(request.maxPromptTokens ?? config.contextLength, config.contextLength - 1);
   refuseHopeless(request.messages, limit);
+  if (request.templateOptions.enable_thinking === true && engine.manifest.thinkingDefault === null) {
+    throw new RefusalError(
+      'bad_request',
+      'The edge model cannot think: leave out reasoning_effort and enable_thinking, or switch them off.',
+    );
+  }
   const unknownToken = Object.keys(request.sampling.logitBias ?? {}).find((id) => Number(id) >= tokenCount);
   if (unknownToken)
     throw new RefusalError('bad_request', `logit_bias: ${unknownToken} is no token of the edge model, which has ${tokenCount}.`);
