@@ -100,15 +100,14 @@ export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfi
   const shared = lines(Math.max(headRows, ...groups.map((group) => group.reduce((sum, [, width]) => sum + roundUp(width, 16), 0))));
   const [x, normed, mixed] = [lines(config.hiddenSize), lines(config.hiddenSize), lines(mixedWidth(config))];
   const [cos, sin] = [lines(config.rotaryDim / 2), lines(config.rotaryDim / 2)];
-  const running = lines(config.numHeads * 2);
-  const pageBytes = halfKv ? PAGE * config.headDim * 4 : 0;
-  const [pageKeys, pageValues] = [arena.allocate(pageBytes), arena.allocate(pageBytes)];
+  const [running, scores] = [lines(config.numHeads * 4), lines(config.numHeads * PAGE)];
+  const unpacked = arena.allocate(halfKv ? 8 * config.headDim * 4 : 0);
   const rows = arena.allocate(MAX_ROWS * structBytes(ROW));
   const model = arena.allocate(structBytes(MODEL));
   const blocks = Math.max(config.hiddenSize, config.intermediateSize, mixedWidth(config)) / 32;
   kernel.setProductScratch(arena.allocate(Math.ceil((MAX_ROWS / 4) * blocks * 288)), 0);
   const [indices, values] = [arena.allocate(MAX_CANDIDATES * 4), arena.allocate(MAX_CANDIDATES * 4)];
-  const buffers = { x, normed, mixed, running, pageKeys, pageValues, cos, sin };
+  const buffers = { x, normed, mixed, running, scores, unpacked, cos, sin };
   const fields = { ...shapeFields(config), ...sharedAddresses(groups, shared), ...buffers, halfKv: halfKv ? 1 : 0 };
   writeStruct(arena.memory.buffer, model, MODEL, fields);
   return { model, rows, x, cos, sin, logits: shared, headRows, indices, values };

@@ -23,9 +23,10 @@ export interface Session {
 /** How a session's state is laid out in a stage. */
 export interface StateLayout {
   contextLength: number;
-  /** Bytes of keys and values of one position of one layer: keys, then as many of values. */
-  keyBytes: number;
-  attentionLayers: number;
+  /** Bytes of one head's keys, or values, of one position. */
+  headBytes: number;
+  /** Runs of 64 positions of one head in a page: keys of every head, then values of every head, layer after layer. */
+  runs: number;
   pageBytes: number;
   tableBytes: number;
   recurrentBytes: number;
@@ -36,17 +37,18 @@ const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 
 /** @param halfKv keys and values are kept as halves */
 export function stateLayout(config: ModelConfig, { layers }: StageSpec, contextLength: number, halfKv: boolean): StateLayout {
-  const keyBytes = config.numKvHeads * config.headDim * (halfKv ? 2 : 4);
+  const headBytes = config.headDim * (halfKv ? 2 : 4);
+  const runsPerLayer = 2 * config.numKvHeads;
   const places = new Map<number, LayerPlaces>();
-  let attentionLayers = 0;
+  let runs = 0;
   let recurrentBytes = 0;
   for (let n = layers.first; n < layers.last; n++) {
-    places.set(n, { pageOffset: attentionLayers * 2 * PAGE * keyBytes, stateOffset: recurrentBytes });
-    if (config.layerTypes[n] === 'full_attention') attentionLayers += 1;
+    places.set(n, { pageOffset: runs * PAGE * headBytes, stateOffset: recurrentBytes });
+    if (config.layerTypes[n] === 'full_attention') runs += runsPerLayer;
     else recurrentBytes += align(linearStateBytes(config));
   }
-  const tableBytes = attentionLayers ? align(Math.ceil(contextLength / PAGE) * 4) : 0;
-  return { contextLength, keyBytes, attentionLayers, pageBytes: attentionLayers * 2 * PAGE * keyBytes, tableBytes, recurrentBytes, places };
+  const tableBytes = runs ? align(Math.ceil(contextLength / PAGE) * 4) : 0;
+  return { contextLength, headBytes, runs, pageBytes: runs * PAGE * headBytes, tableBytes, recurrentBytes, places };
 }
 
 /** Convolution state [taps - 1, channels] and S, keyDim * valueDim for each value head. */
@@ -145,7 +147,7 @@ export class Sessions {
 
   /** Gives sessions the pages for so many tokens. Throws `out_of_memory`, and then none has got any. */
   reserve(wanted: { session: Session; tokens: number }[]): void {
-    if (this.layout.attentionLayers === 0) return;
+    if (this.layout.runs === 0) return;
     const counts = wanted.map(({ session, tokens }) => Math.ceil(tokens / PAGE) - session.pages.length);
     const blocks = this.#pages.takeAll(counts.reduce((sum, count) => sum + Math.max(0, count), 0));
     for (const [i, { session }] of wanted.entries()) {

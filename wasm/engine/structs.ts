@@ -6,25 +6,7 @@ export const MATRIX = ['type', 'rows', 'columns', 'partCount', 'parts'] as const
 export const MODEL = [
   ...(['hidden', 'intermediate', 'heads', 'kvHeads', 'headDim', 'rotaryDim', 'epsilon', 'gated', 'halfKv'] as const),
   ...(['keyHeads', 'valueHeads', 'keyDim', 'valueDim', 'taps'] as const),
-  ...([
-    'x',
-    'normed',
-    'q',
-    'k',
-    'v',
-    'mixed',
-    'running',
-    'pageKeys',
-    'pageValues',
-    'qkv',
-    'z',
-    'b',
-    'a',
-    'gate',
-    'up',
-    'cos',
-    'sin',
-  ] as const),
+  ...(['x', 'normed', 'q', 'k', 'v', 'mixed', 'running', 'scores', 'unpacked', 'qkv', 'z', 'b', 'a', 'gate', 'up', 'cos', 'sin'] as const),
 ] as const;
 export const LAYER = [
   ...(['inputNorm', 'postNorm', 'gateProj', 'upProj', 'downProj'] as const),

@@ -52,10 +52,10 @@ export const Q4_0 = 2;
   k: usize;
   v: usize;
   mixed: usize;
-  /** Attention: maximum and sum of each softmax [M, heads, 2], and one head's keys and values of a page as floats [64, headDim]. */
+  /** Attention: state of each softmax [M, heads, 4], scores of a page [M, heads, 64], and a block of one head's keys or values as floats [8, headDim]. */
   running: usize;
-  pageKeys: usize;
-  pageValues: usize;
+  scores: usize;
+  unpacked: usize;
   /** DeltaNet: q|k|v [M, channels], z [M, valueHeads * valueDim], b and a [M, valueHeads rounded up to 8]. The mixed heads go to `mixed`. */
   qkv: usize;
   z: usize;
