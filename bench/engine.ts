@@ -3,6 +3,8 @@ import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { FolderStorage } from '../models/pack/folder-storage.ts';
+import { openPack } from '../models/pack/reader.ts';
 import { Measurements, spread } from './engine/measurement.ts';
 import { benchGguf, benchPack, fetchedSmollm2 } from './engine/model-files.ts';
 import { findChromium, installPeer } from './engine/peers/install.ts';
@@ -21,7 +23,7 @@ Wants an otherwise idle machine. Peers are installed into .cache/bench/peers; on
   --quick       decode and prefill only, against native llama.cpp
   --profile     where our engine's time goes instead: share, bytes and MACs of each kernel
   --json FILE   write all figures
-  --model GGUF  measure another model than the 0.8B with random weights
+  --model GGUF  measure this instead, under the same names
   --reps N      samples of each figure in a round (5; 3 with --quick)
   --rounds N    run everything N times, so that each engine has its share of the machine's moods (1)
 `;
@@ -41,14 +43,15 @@ interface Settings {
 }
 
 /** Our engine and llama.cpp in turns, so that what is compared most runs closest together. */
-function tasksFor(model: string, gguf: string, settings: Settings): Task[] {
+async function tasksFor(model: string, gguf: string, settings: Settings): Promise<Task[]> {
   const pack = benchPack(gguf, 'q4_0');
+  const { tokenCount } = (await openPack(new FolderStorage(pack))).manifest;
   const llamacppMissing = installPeer('node-llama-cpp');
   const ours = (threads: number): Task => ({ engine: NODE, script: 'our-node.ts', args: { pack, model, threads, ...settings } });
   const llamacpp = (threads: number): Task => ({
     engine: LLAMACPP,
     script: 'peers/llamacpp.ts',
-    args: { gguf, model, threads, ...settings },
+    args: { gguf, model, tokenCount, threads, ...settings },
     skip: llamacppMissing,
   });
   const tasks: Task[] = [{ engine: WORKERD, script: 'our-workerd.ts', args: { pack, model, ...settings } }, llamacpp(1), ours(1)];
@@ -161,9 +164,11 @@ export async function run(args: string[]): Promise<void> {
     return;
   }
   const outcome: Outcome = { run: new Measurements(), facts: {}, skipped: {} };
-  const smollm2 = values.quick ? null : fetchedSmollm2();
-  if (!values.quick && !smollm2) outcome.skipped['SmolLM2-135M'] = 'it is not there: run npm run fetch:smollm2';
-  const tasks = [...tasksFor(MODEL, gguf, settings), ...(smollm2 ? tasksFor('smollm2', smollm2, settings) : [])];
+  const both = !values.quick && values.model === undefined;
+  const smollm2 = both ? fetchedSmollm2() : null;
+  if (both && !smollm2) outcome.skipped['SmolLM2-135M'] = 'it is not there: run npm run fetch:smollm2';
+  const tasks = await tasksFor(MODEL, gguf, settings);
+  if (smollm2) tasks.push(...(await tasksFor('smollm2', smollm2, settings)));
   for (let round = 0; round < Number(values.rounds); round++) await measure(tasks, outcome);
   const sizes: Record<string, number> = { gguf: statSync(gguf).size, pack: folderBytes(benchPack(gguf, 'q4_0')) };
   print(outcome, sizes, settings);

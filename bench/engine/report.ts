@@ -23,7 +23,8 @@ export class Report {
   }
 
   skipped(reason: string): void {
-    send({ kind: 'skipped', engine: this.#base.engine, reason });
+    const { engine, threads } = this.#base;
+    send({ kind: 'skipped', engine: `${engine}, ${threads} thread${threads > 1 ? 's' : ''}`, reason });
   }
 }
 

@@ -8,6 +8,8 @@ import { peerFile } from './install.ts';
 interface Arguments {
   gguf: string;
   model: string;
+  /** Tokens of the vocabulary. */
+  tokenCount: number;
   threads: number;
   quick: boolean;
   reps: number;
@@ -32,7 +34,7 @@ interface Sequence {
   evaluate(tokens: number[], options: { temperature: number; yieldEogToken: boolean }): AsyncGenerator<number>;
 }
 
-const { gguf, model, threads, quick, reps } = JSON.parse(process.argv[2]!) as Arguments;
+const { gguf, model, tokenCount, threads, quick, reps } = JSON.parse(process.argv[2]!) as Arguments;
 const report = new Report(LLAMACPP, model, threads);
 const { getLlama } = (await import(pathToFileURL(peerFile('node-llama-cpp/dist/index.js')).href)) as {
   getLlama(options: object): Promise<Llama>;
@@ -52,7 +54,7 @@ const context = await loaded.createContext({ contextSize: 2304, batchSize: 512, 
 if (context.currentThreads !== threads) throw new Error(`llama.cpp runs on ${context.currentThreads} threads instead of ${threads}.`);
 const sequence = context.getSequence();
 
-const prompt = (tokens: number) => Array.from({ length: tokens }, (_, i) => (i * 7919 + 301) % 40000);
+const prompt = (tokens: number) => Array.from({ length: tokens }, (_, i) => (i * 7919 + 301) % tokenCount);
 
 /** Milliseconds of `tokens` tokens, greedy, after `last`; the token that comes of `last` itself is not timed. */
 async function timeDecode(last: number, tokens: number): Promise<number> {
