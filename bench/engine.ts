@@ -106,10 +106,7 @@ async function measure(tasks: Task[], { run, facts, skipped }: Outcome): Promise
 
 function reasonsFor(quick: boolean): Partial<Record<RatioKey, string>> {
   if (quick) return {};
-  return {
-    threads_2_vs_1: 'the engine has no threads yet',
-    prefix_hit_ttft_vs_short: 'the engine has no prefix cache yet; see restore_ttft_ms for what restoring a snapshot takes',
-  };
+  return { threads_2_vs_1: 'the engine has no threads yet' };
 }
 
 const folderBytes = (folder: string): number => readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);

@@ -82,6 +82,7 @@ await measureStage(report, run, { quick, reps });
 report.measured('read_gb_s', 'weights', await repeat(reps, () => read(worker)));
 if (!quick) {
   report.measured('ttft_ms', 20, await repeat(reps, () => run({ name: 'ttft', tokens: 20 })));
+  report.measured('prefix_hit_ttft_ms', '500 + 20', await repeat(reps, () => run({ name: 'cacheHit', prefix: 500, tokens: 20 })));
   report.measured('restore_ttft_ms', '500 + 20', await repeat(reps, () => run({ name: 'prefixHit', prefix: 500, tokens: 20 })));
   for (const [at, job] of REQUESTS) report.measured('hold_ms', at, await repeat(reps, () => worker.ask<number>('/hold', job)));
 }

@@ -1,9 +1,12 @@
 import type { Manifest } from '../../models/pack/manifest.ts';
 import { PREFILL_CHUNK } from '../../wasm/engine/generate.ts';
+import { PrefixCache } from '../../wasm/engine/prefix-cache.ts';
 import type { HeadQuery, Stage } from '../../wasm/engine/stage.ts';
 
 /** What greedy sampling asks for. */
 const GREEDY: HeadQuery = { candidates: 1, adjust: null, draw: null };
+/** Room for a few states of the 0.8B. */
+const CACHE_BYTES = 256e6;
 
 /**
  * The measured work on a whole model, the same in Node and in workerd. Times are taken around many steps, since workerd's clock ticks in milliseconds.
@@ -47,6 +50,23 @@ export class Workload {
   /** Milliseconds to the first token of a prompt. */
   ttft({ tokens }: { tokens: number }): Promise<number> {
     return this.#prompt('ttft', 0, tokens, true);
+  }
+
+  /** Milliseconds to the first token of `tokens` new tokens after a prefix that the product's prefix cache holds, its look-up included. */
+  async cacheHit({ prefix, tokens }: { prefix: number; tokens: number }): Promise<number> {
+    const cache = new PrefixCache(this.#stage, { budgetBytes: CACHE_BYTES, cutBack: false });
+    const ids = Array.from({ length: prefix + tokens }, (_, i) => this.#id(i));
+    const first = await cache.open('fill', ids, 'bench', [prefix]);
+    await this.#feed('fill', 0, prefix, false);
+    await first.keep(prefix);
+    await this.#stage.close('fill');
+    const started = this.#now();
+    const { cached } = await cache.open('hit', ids, 'bench', [prefix]);
+    await this.#feed('hit', cached, ids.length - cached, true);
+    const ms = this.#now() - started;
+    await this.#stage.close('hit');
+    for (let kept = cache.evict(); kept !== null; kept = cache.evict()) await this.#stage.close(kept);
+    return ms;
   }
 
   /** Milliseconds to the first token of `tokens` new tokens after the snapshot of a prefix, taking it up included. */
@@ -114,13 +134,15 @@ export class Workload {
 export type Job =
   | { name: 'decode'; context: number; tokens: number; sessions: number }
   | { name: 'prefill' | 'ttft' | 'hold'; tokens: number }
-  | { name: 'prefixHit'; prefix: number; tokens: number }
+  | { name: 'cacheHit' | 'prefixHit'; prefix: number; tokens: number }
   | { name: 'release' };
 
 export function runJob(workload: Workload, job: Job): Promise<number> {
   switch (job.name) {
     case 'decode':
       return workload.decode(job);
+    case 'cacheHit':
+      return workload.cacheHit(job);
     case 'prefixHit':
       return workload.prefixHit(job);
     case 'release':
