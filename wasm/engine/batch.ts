@@ -1,4 +1,5 @@
 import type { ModelConfig } from '../../models/config.ts';
+import { MAX_ROWS } from './scratch.ts';
 import type { Session, Sessions } from './sessions.ts';
 import { StageError, type StageSpec, type StepEntry } from './stage.ts';
 
@@ -75,4 +76,23 @@ export function rowsOf(admitted: Admitted[]): Row[] {
       return { session, position: session.position + token, entry: index, token, id: entry.ids?.[token] ?? -1, hidden };
     }),
   );
+}
+
+/** What the rows of a micro-batch may see together, in positions: beyond, one attention layer would hold the event loop for tens of milliseconds. */
+const MAX_SEEN = 65536;
+
+/** Consecutive rows that are computed together: at most MAX_ROWS, and fewer the further on they are. */
+export function microBatches(rows: Row[]): Row[][] {
+  const batches: Row[][] = [];
+  let seen = 0;
+  for (const row of rows) {
+    const batch = batches.at(-1);
+    seen += row.position + 1;
+    if (batch && batch.length < MAX_ROWS && seen <= MAX_SEEN) batch.push(row);
+    else {
+      batches.push([row]);
+      seen = row.position + 1;
+    }
+  }
+  return batches;
 }

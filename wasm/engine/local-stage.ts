@@ -1,6 +1,6 @@
 import type { Manifest } from '../../models/pack/manifest.ts';
 import type { Arena } from './arena.ts';
-import { checkBatch, type Row, rowsOf } from './batch.ts';
+import { checkBatch, microBatches, type Row, rowsOf } from './batch.ts';
 import { answerSlice, mergeHeadAnswers } from './head-answer.ts';
 import type { Kernel } from './kernel.ts';
 import { ropeTable } from './rope.ts';
@@ -11,6 +11,7 @@ import type { HeadAnswer, HeadQuery, Stage, StageMemory, StageSpec, StepEntry, S
 import { StageError } from './stage.ts';
 import { ROW, structBytes, writeStruct } from './structs.ts';
 import type { Weights } from './weights.ts';
+import { type Work, workOf } from './work.ts';
 import type { YieldNow } from './yield-now.ts';
 
 export interface StageParts {
@@ -33,12 +34,14 @@ export class LocalStage implements Stage {
   readonly manifest: Manifest;
   readonly #parts: StageParts;
   readonly #fillRopeTable: (buffer: ArrayBuffer, positions: number[]) => void;
+  readonly #work: Work;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: StageParts) {
     this.#parts = parts;
     this.spec = parts.spec;
     this.manifest = parts.manifest;
+    this.#work = workOf(parts.manifest.config);
     this.#fillRopeTable = ropeTable(parts.manifest.config, parts.scratch);
   }
 
@@ -171,8 +174,7 @@ export class LocalStage implements Stage {
     const outputs = admitted.map(({ tokens }) => new Float32Array(tokens * width));
     return this.#finish(batch, async () => {
       const rows = rowsOf(admitted);
-      for (let first = 0; first < rows.length; first += MAX_ROWS) {
-        const micro = rows.slice(first, first + MAX_ROWS);
+      for (const micro of microBatches(rows)) {
         await this.#runLayers(micro, signal);
         const x = new Float32Array(arena.memory.buffer, this.#parts.scratch.x, micro.length * width);
         for (const [i, row] of micro.entries()) outputs[row.entry]!.set(x.subarray(i * width, (i + 1) * width), row.token * width);
@@ -199,12 +201,15 @@ export class LocalStage implements Stage {
   async #runLayers(rows: Row[], signal?: AbortSignal): Promise<void> {
     const { kernel, scratch, weights } = this.#parts;
     this.#writeRows(rows);
-    for (const { address } of weights.layers) {
+    for (const [i, { address }] of weights.layers.entries()) {
       kernel.mixer(scratch.model, address, scratch.rows, rows.length);
-      // Half a layer of a full micro-batch already takes ten milliseconds in a large model.
-      if (rows.length > MAX_ROWS / 4) await this.#pause(signal);
+      const first = rows.reduce((sum, { position }) => sum + this.#work.mixer(this.spec.layers.first + i, position), 0);
+      const second = rows.length * this.#work.mlp;
+      // Half a layer of a full micro-batch already takes several milliseconds in a large model.
+      const halfway = rows.length > MAX_ROWS / 4;
+      if (halfway) await this.#pause(first, signal);
       kernel.mlp(scratch.model, address, rows.length);
-      await this.#pause(signal);
+      await this.#pause(halfway ? second : first + second, signal);
     }
   }
 
@@ -227,8 +232,8 @@ export class LocalStage implements Stage {
     );
   }
 
-  async #pause(signal?: AbortSignal): Promise<void> {
-    await this.#parts.yieldNow();
+  async #pause(work: number, signal?: AbortSignal): Promise<void> {
+    await this.#parts.yieldNow(work);
     signal?.throwIfAborted();
   }
 
@@ -246,7 +251,7 @@ export class LocalStage implements Stage {
       const count = Math.min(scratch.headRows, last - from);
       kernel.productRows(weights.head, from, count, scratch.logits, scratch.headRows);
       for (let row = 0; row < hidden.length; row++) visit(row, scratch.logits + row * scratch.headRows * 4, from, count);
-      await this.#pause(signal);
+      await this.#pause(hidden.length * count * this.#work.headRow, signal);
     }
   }
 

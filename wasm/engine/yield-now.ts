@@ -1,5 +1,8 @@
-/** Lets the event loop run whatever else is ready, then goes on. */
-export type YieldNow = () => Promise<void>;
+/**
+ * Lets the event loop run whatever else is ready, then goes on; or goes on at once when little was computed. The engine calls it every few milliseconds.
+ * @param work what was computed since the last call, in multiply-adds (work.ts): a clock may stand still during computation
+ */
+export type YieldNow = (work: number) => Promise<void>;
 
 /**
  * `setImmediate` where there is one (0.01 ms in Node), else a timer. A resolved promise would let nothing in, and in workerd nor would a message to oneself; there
