@@ -1,5 +1,7 @@
+import type { CalibrateOptions } from '../../wasm/engine/calibrate.ts';
 import type { LoadOptions } from '../../wasm/engine/loader.ts';
 import type { LocalStage } from '../../wasm/engine/local-stage.ts';
+import type { Calibration } from '../pack/pack-model.ts';
 import type { Pack } from '../pack/reader.ts';
 
 /**
@@ -12,4 +14,18 @@ export async function loadEngine(pack: Pack, options: Pick<LoadOptions, 'context
     import('../../wasm/engine/node-kernel.ts'),
   ]);
   return loadStage({ modules: nodeKernels(), storage: pack.storage, manifest: pack.manifest, ...options });
+}
+
+/** Calibration of q4_0 with a text, on the engine. */
+export function calibration(text: string, options: Pick<CalibrateOptions, 'onProgress' | 'signal'>): Calibration {
+  return {
+    text,
+    async run(source, ids, description) {
+      const [{ calibrate }, { nodeKernels }] = await Promise.all([
+        import('../../wasm/engine/calibrate.ts'),
+        import('../../wasm/engine/node-kernel.ts'),
+      ]);
+      return calibrate(source, ids, { modules: nodeKernels(), description, ...options });
+    },
+  };
 }

@@ -1,5 +1,6 @@
 import type { ModelConfig } from '../config.ts';
 import { ModelError } from '../model-error.ts';
+import type { Source } from '../sources/source.ts';
 import { type TensorGroup, type TensorShape, tensorGroups } from '../tensors.ts';
 import { MAX_FILE_BYTES, matrixBytes, PART_ROWS, type PackTensor, type WeightType } from './manifest.ts';
 
@@ -13,9 +14,24 @@ export const PART_ALIGNMENT = 64;
 
 const alignUp = (offset: number): number => Math.ceil(offset / PART_ALIGNMENT) * PART_ALIGNMENT;
 
-/** The type a tensor has in a pack of this quantization. */
+/** The type that a tensor has in a pack. */
+export type TypeOf = (tensor: TensorShape) => WeightType;
+
+/** The type a tensor has in a pack of this quantization, unless it is worth a finer one. */
 export const packedType = (tensor: TensorShape, quantization: WeightType): WeightType =>
   tensor.storage === 'matrix' ? quantization : 'f32';
+
+/**
+ * The matrices that a q4_0 pack holds as q8_0 unless the source has them in q4_0 already: v_proj is small (at most 2.2 % of the pack) and a third of the damage
+ * (docs/decisions/0009-importance-weighted-q4.md).
+ */
+export const finerType = (tensor: TensorShape, quantization: WeightType): WeightType =>
+  quantization === 'q4_0' && tensor.name.endsWith('.v_proj') ? 'q8_0' : packedType(tensor, quantization);
+
+/** The types to pack a source's tensors in. What is stored in q4_0 is moved as it is. */
+export const typesFor = (source: Pick<Source, 'place'>, quantization: WeightType): TypeOf => {
+  return (tensor) => (source.place(tensor.name).type === 'Q4_0' ? packedType : finerType)(tensor, quantization);
+};
 
 /** Bytes of `rows` rows of a tensor as the pack stores them. */
 export function packedBytes(tensor: TensorShape, type: WeightType, rows: number): number {
@@ -25,17 +41,22 @@ export function packedBytes(tensor: TensorShape, type: WeightType, rows: number)
 
 /**
  * Decides the place of every tensor before a byte is written: the manifest's docstring has the rules. Throws `ModelError` when a matrix cannot be
- * quantized because its columns are no multiple of 32.
+ * quantized because its columns are no multiple of 32. @param typeOf default: all matrices have the quantization's type
  */
-export function planLayout(config: ModelConfig, quantization: WeightType, maxFileBytes = MAX_FILE_BYTES): PackLayout {
+export function planLayout(
+  config: ModelConfig,
+  quantization: WeightType,
+  maxFileBytes = MAX_FILE_BYTES,
+  typeOf: TypeOf = (tensor) => packedType(tensor, quantization),
+): PackLayout {
   const layout: PackLayout = { files: [], tensors: {} };
   for (const group of tensorGroups(config)) {
     for (const tensor of group.tensors) {
       checkColumns(tensor, quantization);
-      checkSplits(tensor, quantization, maxFileBytes);
+      checkSplits(tensor, typeOf(tensor), maxFileBytes);
     }
     if (group.name === 'embed' || group.name === 'head') placeTable(layout, group.tensors[0]!, quantization, maxFileBytes);
-    else placeGroup(layout, group, quantization, maxFileBytes);
+    else placeGroup(layout, group, typeOf, maxFileBytes);
   }
   return layout;
 }
@@ -50,9 +71,9 @@ function checkColumns(tensor: TensorShape, quantization: WeightType): void {
 }
 
 /** The least that must fit into one file: PART_ROWS rows of a matrix, or all of a vector. */
-function checkSplits(tensor: TensorShape, quantization: WeightType, maxFileBytes: number): void {
+function checkSplits(tensor: TensorShape, type: WeightType, maxFileBytes: number): void {
   const rows = tensor.storage === 'plain' ? (tensor.shape.length === 1 ? 1 : tensor.shape[0]) : Math.min(PART_ROWS, tensor.shape[0]);
-  const bytes = packedBytes(tensor, packedType(tensor, quantization), rows);
+  const bytes = packedBytes(tensor, type, rows);
   if (bytes > maxFileBytes)
     throw new ModelError(`${tensor.name} needs files of at least ${bytes} bytes, and they may have ${maxFileBytes}.`);
 }
@@ -74,11 +95,11 @@ function placeTable(layout: PackLayout, tensor: TensorShape, quantization: Weigh
 }
 
 /** A layer or the final norm: tensors one after the other, a new file where one is full; a matrix may be cut at a multiple of PART_ROWS. */
-function placeGroup(layout: PackLayout, group: TensorGroup, quantization: WeightType, maxFileBytes: number): void {
+function placeGroup(layout: PackLayout, group: TensorGroup, typeOf: TypeOf, maxFileBytes: number): void {
   const firstFile = layout.files.length;
   const sizes = [0];
   for (const tensor of group.tensors) {
-    const type = packedType(tensor, quantization);
+    const type = typeOf(tensor);
     const total = tensor.storage === 'plain' ? 1 : tensor.shape[0];
     const bytesOf = (rows: number) =>
       tensor.storage === 'plain' ? tensor.shape.reduce((a, b) => a * b, 4) : packedBytes(tensor, type, rows);

@@ -1,15 +1,31 @@
 import { ModelError } from '../model-error.ts';
 import { openSource } from '../sources/index.ts';
 import type { Source } from '../sources/source.ts';
+import { tensorGroups } from '../tensors.ts';
 import { type BuiltTokenizer, buildTokenizer } from '../tokenizer/build.ts';
+import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { type DescribeOptions, describe } from './describe.ts';
+import type { Importance } from './importance.ts';
 import type { Manifest, WeightType } from './manifest.ts';
-import { type PackDescription, type WriteOptions, writePack } from './writer.ts';
+import { type PackDescription, requireAbsent, type WriteOptions, writePack } from './writer.ts';
 
-export interface PackModelOptions extends Omit<DescribeOptions, 'quantization' | 'tokenCount'>, Omit<WriteOptions, 'tokenizer'> {
+export interface PackModelOptions
+  extends Omit<DescribeOptions, 'quantization' | 'tokenCount'>,
+    Omit<WriteOptions, 'tokenizer' | 'importance'> {
   /** Default q4_0. */
   quantization?: WeightType;
+  /** What q4_0 is calibrated with, if at all. Sources without a tokenizer, and those that have q4_0 already, are not. */
+  calibration?: Calibration;
 }
+
+export interface Calibration {
+  text: string;
+  /** Runs the model over the text's tokens (wasm/engine/calibrate.ts; models/ knows no engine). */
+  run: (source: Source, ids: number[], description: PackDescription) => Promise<Importance>;
+}
+
+/** More tokens change the result less than another text does. */
+const MAX_CALIBRATION_TOKENS = 1024;
 
 /**
  * Packs the model at `path` (a Hugging Face folder or a GGUF file) into the new folder `out`. Answers the manifest and warnings for people, for instance that
@@ -23,11 +39,26 @@ export async function packModel(
   const source = await openSource(path);
   try {
     const { description, tokenizer, warnings } = preparePack(source, { ...options, quantization: options.quantization ?? 'q4_0' });
-    const manifest = await writePack(source, out, description, { ...options, tokenizer });
+    await requireAbsent(out);
+    const importance = options.calibration && (await importanceOf(source, description, tokenizer, options.calibration));
+    const manifest = await writePack(source, out, description, { ...options, tokenizer, importance });
     return { manifest, warnings };
   } finally {
     await source.close();
   }
+}
+
+async function importanceOf(
+  source: Source,
+  description: PackDescription,
+  tokenizer: Uint8Array | null,
+  { text, run }: Calibration,
+): Promise<Importance | undefined> {
+  const matrices = tensorGroups(source.config).flatMap(({ tensors }) => tensors.filter(({ storage }) => storage === 'matrix'));
+  const stored = matrices.every(({ name }) => source.place(name).type === 'Q4_0');
+  if (description.quantization !== 'q4_0' || !tokenizer || stored) return undefined;
+  const ids = Tokenizer.load(tokenizer).encode(text).slice(0, Math.min(MAX_CALIBRATION_TOKENS, source.config.contextLength));
+  return ids.length > 0 ? run(source, ids, description) : undefined;
 }
 
 /** All of a pack but its weights. `tokenizer` is the content of `tokenizer.bin`. Throws `ModelError` when tokenizer and model do not fit. */

@@ -1,5 +1,5 @@
 import { tensorGroups } from '../tensors.ts';
-import { packedBytes, packedType } from './layout.ts';
+import { finerType, packedBytes, packedType } from './layout.ts';
 import { type Manifest, PART_ROWS, type PackTensor } from './manifest.ts';
 
 /**
@@ -14,7 +14,7 @@ export function placeProblems(manifest: Manifest): string[] {
     if (!tensor) problems.push(`The tensor ${wanted.name} is missing from the manifest.`);
     else if (String(tensor.shape) !== String(wanted.shape)) {
       problems.push(`The tensor ${wanted.name} has the shape [${tensor.shape}], and [${wanted.shape}] was expected.`);
-    } else if (tensor.type !== packedType(wanted, manifest.quantization)) {
+    } else if (![packedType, finerType].some((typeOf) => tensor.type === typeOf(wanted, manifest.quantization))) {
       problems.push(
         `The tensor ${wanted.name} has the type ${tensor.type}, and ${packedType(wanted, manifest.quantization)} was expected.`,
       );

@@ -52,7 +52,8 @@ export function quantizeQ4(values: Float32Array): Uint8Array {
 
 const quantizeNibble = (value: number, inverse: number): number => Math.min(15, Math.trunc(fround(fround(value * inverse) + 8.5)));
 
-function writeHalf(bytes: Uint8Array, at: number, value: number): void {
+/** Writes a finite half, little-endian. Throws `ModelError` for what is none. */
+export function writeHalf(bytes: Uint8Array, at: number, value: number): void {
   const bits = floatToHalf(value);
   if ((bits & 0x7c00) === 0x7c00) throw new ModelError('A weight is not a finite number, or is too large for a half-precision scale.');
   bytes[at] = bits & 255;

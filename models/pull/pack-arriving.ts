@@ -2,7 +2,6 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { HubFile } from '../hub/hub.ts';
 import { ModelError } from '../model-error.ts';
 import { type PackLayout, packedBytes } from '../pack/layout.ts';
-import type { WeightType } from '../pack/manifest.ts';
 import { packedRows } from '../pack/writer.ts';
 import type { Source } from '../sources/source.ts';
 import type { ArrivingFile } from './arriving-file.ts';
@@ -15,7 +14,6 @@ import { PublishedHash } from './published-hash.ts';
 export interface PackArrivingOptions {
   source: Source;
   layout: PackLayout;
-  quantization: WeightType;
   writer: PlacedWriter;
   partial: PartialFolder;
   /** Where to keep the file itself as it passes; null to keep nothing. */
@@ -77,12 +75,10 @@ async function packPiece(piece: Piece, bytes: Uint8Array, arriving: ArrivingFile
   for (const rows of piece.rows) await packRows(rows, options);
 }
 
-async function packRows(
-  { tensor, part, row, rows }: PieceRows,
-  { source, layout, quantization, writer }: PackArrivingOptions,
-): Promise<void> {
-  let at = part.offset + (row === part.row ? 0 : packedBytes(tensor, layout.tensors[tensor.name]!.type, row - part.row));
-  for await (const chunk of packedRows(source, tensor, quantization, row, rows)) {
+async function packRows({ tensor, part, row, rows }: PieceRows, { source, layout, writer }: PackArrivingOptions): Promise<void> {
+  const { type } = layout.tensors[tensor.name]!;
+  let at = part.offset + (row === part.row ? 0 : packedBytes(tensor, type, row - part.row));
+  for await (const chunk of packedRows(source, tensor, type, row, rows)) {
     await writer.write(part.file, at, chunk);
     at += chunk.length;
   }

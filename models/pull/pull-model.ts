@@ -2,7 +2,7 @@ import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type HubFile, type HubOptions, openRepository, type Repository } from '../hub/hub.ts';
 import { ModelError } from '../model-error.ts';
-import { planLayout } from '../pack/layout.ts';
+import { planLayout, typesFor } from '../pack/layout.ts';
 import type { Manifest, WeightType } from '../pack/manifest.ts';
 import { preparePack } from '../pack/pack-model.ts';
 import { assembleManifest, describeFile, formatManifest } from '../pack/writer.ts';
@@ -73,7 +73,7 @@ async function pullInto(
   const { chunkBytes, connections, signal, quantization, keep } = options;
   const arriving = await openArriving(repository, partial, options, { chunkBytes, connections, signal, onBytes: progress.add });
   const source = await openArrivingSource(repository, arriving, partial, options);
-  const layout = planLayout(source.config, quantization);
+  const layout = planLayout(source.config, quantization, undefined, typesFor(source, quantization));
   const writer = new PlacedWriter(partial.pack, layout);
   try {
     const { description, tokenizer, warnings } = preparePack(source, { quantization });
@@ -85,7 +85,7 @@ async function pullInto(
     progress.start(done, total);
     for (const [i, { file, bytes }] of arriving.entries()) {
       const keepPath = keep ? join(partial.source, basename(file.path)) : null;
-      await packArriving(file, bytes, i, { source, layout, quantization, writer, partial, keepPath, recordBytes: chunkBytes, signal });
+      await packArriving(file, bytes, i, { source, layout, writer, partial, keepPath, recordBytes: chunkBytes, signal });
     }
     const tokenizerFile = tokenizer && describeFile('tokenizer.bin', tokenizer);
     if (tokenizer) await writeFile(join(partial.pack, 'tokenizer.bin'), tokenizer);

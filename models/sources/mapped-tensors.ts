@@ -67,7 +67,7 @@ export function mapTensors(
 function placeOf({ wanted, mapping, stored }: Entry): TensorPlace {
   const layout = storedLayout(stored.type);
   const bytes = (stored.shape.reduce((product, size) => product * size, 1) / layout.block) * layout.bytes;
-  return { file: stored.file, offset: stored.offset, bytes, inOrder: wanted.storage !== 'plain' && !mapping.row };
+  return { file: stored.file, offset: stored.offset, bytes, type: stored.type, inOrder: wanted.storage !== 'plain' && !mapping.row };
 }
 
 function findStored(store: TensorStore, wanted: TensorShape, mapping: TensorMapping): StoredTensor & { type: StoredType } {

@@ -45,6 +45,8 @@ export interface TensorPlace {
   /** From the start of the file. */
   offset: number;
   bytes: number;
+  /** How its values are stored, as the file's format calls it. */
+  type: string;
   /** Row r of the pack is row r of the file: then a few rows need a few of the bytes, and not the whole tensor. */
   inOrder: boolean;
 }

@@ -4,6 +4,7 @@ import type { PackStorage } from '../../models/pack/storage.ts';
 import { Arena } from './arena.ts';
 import { chooseKernel, instantiateKernel, type KernelModules } from './kernel.ts';
 import { LocalStage } from './local-stage.ts';
+import type { Observe } from './observe.ts';
 import { allocateScratch, checkShapes } from './scratch.ts';
 import { Sessions, stateLayout } from './sessions.ts';
 import { StageError, type StageSpec } from './stage.ts';
@@ -23,6 +24,8 @@ export interface LoadOptions {
   contextLength?: number;
   /** How a running step lets other events in. */
   yieldNow?: YieldNow;
+  /** Is shown what the layers' matrices are multiplied with. */
+  observe?: Observe;
 }
 
 /** The stage that holds a whole model. */
@@ -60,6 +63,7 @@ export async function loadStage(options: LoadOptions): Promise<LocalStage> {
     weights: loader.weights,
     scratch,
     yieldNow: options.yieldNow ?? yieldNow,
+    observe: options.observe,
   });
 }
 

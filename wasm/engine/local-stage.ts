@@ -3,6 +3,7 @@ import type { Arena } from './arena.ts';
 import { checkBatch, microBatches, type Row, rowsOf } from './batch.ts';
 import { answerSlice, mergeHeadAnswers } from './head-answer.ts';
 import type { Kernel } from './kernel.ts';
+import { type Observe, observer } from './observe.ts';
 import { ropeTable } from './rope.ts';
 import { MAX_ROWS, type Scratch } from './scratch.ts';
 import type { Sessions } from './sessions.ts';
@@ -23,6 +24,7 @@ export interface StageParts {
   weights: Weights;
   scratch: Scratch;
   yieldNow: YieldNow;
+  observe?: Observe;
 }
 
 /**
@@ -201,14 +203,18 @@ export class LocalStage implements Stage {
   async #runLayers(rows: Row[], signal?: AbortSignal): Promise<void> {
     const { kernel, scratch, weights } = this.#parts;
     this.#writeRows(rows);
+    const show = this.#parts.observe && observer(this.#parts, rows.length, this.#parts.observe);
     for (const [i, { address }] of weights.layers.entries()) {
+      show?.beforeMixer(i);
       kernel.mixer(scratch.model, address, scratch.rows, rows.length);
+      show?.afterMixer(i);
       const first = rows.reduce((sum, { position }) => sum + this.#work.mixer(this.spec.layers.first + i, position), 0);
       const second = rows.length * this.#work.mlp;
       // Half a layer of a full micro-batch already takes several milliseconds in a large model.
       const halfway = rows.length > MAX_ROWS / 4;
       if (halfway) await this.#pause(first, signal);
       kernel.mlp(scratch.model, address, rows.length);
+      show?.afterMlp(i);
       await this.#pause(halfway ? second : first + second, signal);
     }
   }
