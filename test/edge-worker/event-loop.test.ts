@@ -19,7 +19,7 @@ it('lets other events in after some work, though the clock stands still', async 
 });
 
 it('takes no notice of layers of a small model', async () => {
-  expect(await yieldsUntilOther(createEventLoop(() => 0).yieldNow, 1e6)).toBe(1000);
+  expect(await yieldsUntilOther(createEventLoop(() => 0).yieldNow, 1e6)).toBeGreaterThan(100);
 });
 
 it('lets other events in at once when much was computed', async () => {
