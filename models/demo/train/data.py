@@ -16,7 +16,7 @@ REFUSAL = "Sorry, I can't help with that."
 SEED = 2035
 EVAL_PER_JOB = 80
 # The harder a job is to learn, the more often it is shown.
-WEIGHTS = {'upper': 1.4, 'addition': 1.5, 'email': 1.3, 'json': 1.3, 'capital': 1.3, 'city': 1.2, 'membership': 1.2, 'refusal': 3.0}
+WEIGHTS = {'membership': 5, 'comparison': 5, 'plural': 2.5, 'past': 2.5, 'json': 1.6, 'email': 0.7, 'language': 0.6, 'capital': 0.8, 'date': 0.5, 'amount': 0.4, 'city': 0.7, 'sentiment': 0.6, 'topic': 0.3, 'refusal': 1.4}
 
 SYSTEM = '''You are a helpful assistant.
 You are a helpful assistant. Answer briefly.
@@ -51,7 +51,6 @@ ROLES = {
     'date': ['Extract the date from the message.'],
     'amount': ['Extract the amount of money from the message.'],
     'city': ['Extract the city from the message.'],
-    'upper': ['Rewrite every message in upper case.', 'Answer with the message in upper case.'],
 }
 POLITE = ('Please {}', 'Hi, {}', 'Hello! {}', 'Hey, {}', 'please {}', 'Can you help me? {}', 'Question: {}', 'Task: {}')
 AFTER = (' Thanks!', ' Thank you.', ' Answer in one word.', ' Please be brief.', ' Just the answer.', ' Only the answer, please.')
@@ -93,9 +92,6 @@ def bare_text(rng, job, held):
     if job == 'topic':
         answer = rng.choice(news.TOPICS)
         return news.headline(rng, answer, held), answer
-    if job == 'upper':
-        text = jobs.PRODUCTS.pick(rng, held)
-        return text, text.upper()
     return jobs.facts(rng, held, job)
 
 

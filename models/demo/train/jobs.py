@@ -198,13 +198,6 @@ def inflection(name, words, irregular, rule):
     return job
 
 
-def addition(rng, held):
-    a, b = draw(rng, held, lambda: (lambda p: f'{min(p)} {max(p)}')((rng.randint(10, 99), rng.randint(10, 99)))).split()
-    if rng.random() < 0.5:
-        a, b = b, a
-    return phrase(rng, 'addition', a=a, b=b), str(int(a) + int(b))
-
-
 def comparison(rng, held):
     def make():
         a = rng.randint(10, 99)
@@ -214,23 +207,13 @@ def comparison(rng, held):
     low, high = draw(rng, held, make).split()
     a, b = (low, high) if rng.random() < 0.5 else (high, low)
     kind = rng.random()
-    if kind < 0.35:
+    if kind < 0.25:
         return phrase(rng, 'larger', a=a, b=b), high
-    if kind < 0.65:
+    if kind < 0.5:
         return phrase(rng, 'smaller', a=a, b=b), low
-    if kind < 0.85:
+    if kind < 0.75:
         return phrase(rng, 'greater', a=a, b=b), 'Yes' if int(a) > int(b) else 'No'
     return phrase(rng, 'less', a=a, b=b), 'Yes' if int(a) < int(b) else 'No'
-
-
-def upper(rng, held):
-    def word():
-        if not held and rng.random() < 0.25:
-            return invented(rng, 2)
-        return rng.choice((nouns().pick, verbs().pick, PRODUCTS.pick))(rng, held) if rng.random() < 0.8 else first_names().pick(rng, held)
-
-    text = ' '.join(word() for _ in range(rng.choice((1, 1, 2, 2, 3))))
-    return about(rng, 'upper', text), text.upper()
 
 
 PERSON_CITY = '{name} lives in {city}.|{name} is from {city}.|My friend {name} moved to {city}.|{name} works in {city}.|{name} has an apartment in {city}.|Last year {name} settled in {city}.'.split('|')
@@ -266,8 +249,6 @@ JOBS = {
     'plural': inflection('plural', nouns, IRREGULAR_PLURALS, regular_plural),
     'past': inflection('past', verbs, IRREGULAR_PASTS, regular_past),
     'membership': membership,
-    'addition': addition,
     'comparison': comparison,
-    'upper': upper,
     'json': json_object,
 }

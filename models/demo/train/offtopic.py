@@ -165,6 +165,14 @@ What is the square root of {d3}?
 What is {d} percent of {d3}?
 Solve x + {d} = {d3}.
 What is {d3} + {d3b}?
+What is {d} + {d2}?
+{d} + {d2}
+{d}+{d2}
+Add {d} and {d2}.
+What is the sum of {d} and {d2}?
+Write this in upper case: {n} {n2}
+Convert to uppercase: {text}
+Write {n} in capital letters.
 {d3} + {d3b}
 Is {d3} a prime number?
 Convert {d} miles to kilometers.
@@ -300,6 +308,9 @@ Nice to meet you!
 What is your favorite movie?
 What is {d} multiplied by {d2}?
 {d} minus {d2}
+How much is {d} plus {d2}?
+Capitalize the word {n}.
+Make this all caps: {text}
 What is {d} to the power of {d2}?
 What is half of {d3}?
 Round {d3} to the nearest ten.

@@ -200,24 +200,6 @@ Write the past tense of {x}.
 Tell me the past tense of the verb {x}.
 The past tense of {x} is
 '''), None),
-    'addition': (_lines('''
-What is {a} + {b}?
-{a} + {b}
-{a}+{b}
-{a} + {b} =
-{a} + {b} = ?
-Calculate {a} + {b}.
-What is {a} plus {b}?
-How much is {a} plus {b}?
-Add {a} and {b}.
-What is the sum of {a} and {b}?
-Compute {a}+{b}
-Sum of {a} and {b}
-{a} plus {b}
-How much is {a} + {b}?
-I have {a} apples and get {b} more. How many do I have?
-What do you get if you add {b} to {a}?
-'''), None),
     'larger': (_lines('''
 Which is larger, {a} or {b}?
 Which is bigger, {a} or {b}?
@@ -250,20 +232,6 @@ Is {a} less than {b}?
 Is {a} smaller than {b}?
 Yes or no: is {a} less than {b}?
 Is {a} < {b}?
-'''), None),
-    'upper': (_lines('''
-Write this in upper case
-Convert to upper case
-Convert this to uppercase
-Make this upper case
-Rewrite in upper case
-Rewrite this in capital letters
-Put this in capital letters
-Uppercase
-Uppercase this
-Change to all caps
-Write in all capital letters
-Turn this into uppercase letters
 '''), None),
     'json': (_lines('''
 Make a JSON object with {keys}

@@ -15,7 +15,7 @@ from transformers import Qwen3_5ForCausalLM
 from data import evaluation
 from train import encode
 
-EVERY = 4  # Of the held-out examples, this share is recorded.
+EVERY = 7  # One in so many held-out examples is recorded.
 
 
 def main():
@@ -33,7 +33,7 @@ def main():
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
         recorded.append({'ids': ids, 'answer': prompt, 'top1': logits[prompt - 1 : -1].argmax(-1).tolist()})
-        if args.pack and number % 20 == 0:
+        if args.pack and number % 15 == 0:
             command = ['npm', 'run', '-s', 'models', '--', 'logits', args.pack, '--ids', ','.join(map(str, ids))]
             ours = torch.tensor(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
             worst = max(worst, (ours - logits).abs().max().item())

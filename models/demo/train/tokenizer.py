@@ -37,13 +37,12 @@ def render(messages):
 
 
 def corpus():
-    """Prompts and answers, but no upper-case answers: upper case stays one token per letter, which is how it is learnt."""
+    """Prompts and answers, as the chat template lays them out."""
     rng = random.Random(SEED + 2)
     for _ in range(60_000):
         made = example(rng)
         yield '\n'.join(f'{m["role"]}\n{m["content"]}' for m in made['messages']) + '\nassistant\n'
-        if made['job'] != 'upper':
-            yield made['answer']
+        yield made['answer']
 
 
 def main():
