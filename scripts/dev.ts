@@ -12,7 +12,8 @@ const HELP = `npm run dev -- [--port N] [--model PACK_DIR] [--var NAME:VALUE]...
 Serves the gateway and the edge engine on http://127.0.0.1:8787, in development mode (no API key needed).
 
   --port N           listen on another port
-  --model PACK_DIR   answer with this pack instead of random weights; make one with: npm run -s models -- pack SOURCE PACK_DIR
+  --model PACK_DIR   answer with this pack instead of the small demo model; make one with: npm run -s models -- pack SOURCE PACK_DIR
+  --fixture          answer with random weights: noise, but as much of it as is asked for
   --var NAME:VALUE   set a variable, for instance NEARSIDE_ORIGIN_URL:http://127.0.0.1:8080/v1; may be repeated`;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -20,12 +21,17 @@ const STATE = join(ROOT, '.wrangler', 'state');
 /** Off Cloudflare no isolate is held to 128 MB: what WebAssembly can address. */
 const MEMORY_BYTES = String(4 * 1024 ** 3);
 
+const USE_A_MODEL = `For another model:
+                 npm run -s models -- pack SOURCE PACK_DIR && npm run dev -- --model PACK_DIR`;
+
 /** A mistake of the person at the keyboard: told in one sentence, without a stack. */
 class UsageError extends Error {}
 
 interface Options {
   port: number;
   model: string | null;
+  /** Serve random weights, which never stop answering. */
+  fixture: boolean;
   /** NAME:VALUE each. */
   vars: string[];
 }
@@ -34,10 +40,11 @@ function readOptions(): Options | null {
   const options = {
     port: { type: 'string', default: '8787' },
     model: { type: 'string' },
+    fixture: { type: 'boolean', default: false },
     var: { type: 'string', multiple: true },
     help: { type: 'boolean', short: 'h' },
   } as const;
-  let values: { port: string; model?: string; var?: string[]; help?: boolean };
+  let values: { port: string; model?: string; fixture: boolean; var?: string[]; help?: boolean };
   try {
     values = parseArgs({ options }).values;
   } catch (error) {
@@ -50,7 +57,8 @@ function readOptions(): Options | null {
   const vars = values.var ?? [];
   const wrong = vars.find((text) => !/^[A-Z_][A-Z0-9_]*:/.test(text));
   if (wrong !== undefined) throw new UsageError(`--var must be NAME:VALUE, and "${wrong.split(':')[0]}" is not.`);
-  return { port, model: values.model === undefined ? null : resolve(values.model), vars };
+  if (values.fixture && values.model !== undefined) throw new UsageError('--fixture and --model exclude each other: leave one out.');
+  return { port, model: values.model === undefined ? null : resolve(values.model), fixture: values.fixture, vars };
 }
 
 function checkPortIsFree(port: number): Promise<void> {
@@ -64,29 +72,46 @@ function checkPortIsFree(port: number): Promise<void> {
   });
 }
 
-/** Puts the model where the engine finds it. Answers the engine's variables and a line for people. */
-async function prepareModel(model: string | null): Promise<{ vars: Record<string, string>; about: string }> {
-  if (model === null) {
-    await makeFixturePack(ROOT, join(ROOT, 'worker/edge/assets/default'));
-    const about = `nearside-fixture: RANDOM WEIGHTS, so its answers are noise. For a real model:
-                 npm run -s models -- pack SOURCE PACK_DIR && npm run dev -- --model PACK_DIR`;
-    return { vars: { NEARSIDE_EDGE_PACK: 'assets:default' }, about };
+interface PreparedModel {
+  /** Folder of the engine's static assets. */
+  assets: string;
+  /** The engine's variables. */
+  vars: Record<string, string>;
+  /** A line for people. */
+  about: string;
+}
+
+/** Puts the model where the engine finds it. */
+async function prepareModel({ model, fixture }: Options): Promise<PreparedModel> {
+  const demo = join(ROOT, 'models/demo/pack');
+  if (fixture) {
+    const assets = join(ROOT, '.cache/fixture-assets');
+    await makeFixturePack(ROOT, join(assets, 'default'));
+    return {
+      assets,
+      vars: { NEARSIDE_EDGE_PACK: 'assets:default' },
+      about: `nearside-fixture: RANDOM WEIGHTS, so its answers are noise. ${USE_A_MODEL}`,
+    };
   }
+  if (model === null)
+    return { assets: demo, vars: {}, about: `nearside-demo, for trying things out (models/demo/README.md). ${USE_A_MODEL}` };
   const onCopy = (megabytes: number) => console.log(`Copying ${megabytes.toFixed(0)} MB into local R2, this once ...`);
-  const { name, fixture, prefix } = await copyPackToR2(model, join(ROOT, 'worker/edge/wrangler.toml'), STATE, onCopy);
+  const { name, fixture: random, prefix } = await copyPackToR2(model, join(ROOT, 'worker/edge/wrangler.toml'), STATE, onCopy);
   return {
+    assets: demo,
     vars: { NEARSIDE_EDGE_PACK: prefix, NEARSIDE_EDGE_MEMORY_BYTES: MEMORY_BYTES },
-    about: fixture ? `${name}: RANDOM WEIGHTS, so its answers are noise` : name,
+    about: random ? `${name}: RANDOM WEIGHTS, so its answers are noise` : name,
   };
 }
 
-async function serve({ port, model, vars }: Options): Promise<number> {
+async function serve(options: Options): Promise<number> {
+  const { port, vars } = options;
   await checkPortIsFree(port);
-  const { vars: engineVars, about } = await prepareModel(model);
+  const { assets, vars: engineVars, about } = await prepareModel(options);
   const forEngine = vars
     .filter((text) => text.startsWith('NEARSIDE_EDGE_'))
     .map((text) => [text.slice(0, text.indexOf(':')), text.slice(text.indexOf(':') + 1)]);
-  const engine = await writeEngineConfig(ROOT, `engine-${port}`, { ...engineVars, ...Object.fromEntries(forEngine) });
+  const engine = await writeEngineConfig(ROOT, `engine-${port}`, assets, { ...engineVars, ...Object.fromEntries(forEngine) });
   const origin = vars.find((text) => text.startsWith('NEARSIDE_ORIGIN_URL:'));
   console.log(`Nearside, development server
   API          http://127.0.0.1:${port}/v1

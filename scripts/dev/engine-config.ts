@@ -6,11 +6,11 @@ type Config = Record<string, unknown>;
 /**
  * Writes the engine Worker's configuration with other variables. `wrangler dev` with two configurations gives `--var` to the first one only, and changing
  * the file in the repository is no way to pass a setting.
+ * @param directory folder of the static assets, where the engine may find its pack
  * @returns the path of the written file
  */
-export async function writeEngineConfig(root: string, name: string, vars: Record<string, string>): Promise<string> {
+export async function writeEngineConfig(root: string, name: string, directory: string, vars: Record<string, string>): Promise<string> {
   const { main, assets, ...config } = await engineConfig(root);
-  const directory = join(root, 'worker/edge/assets');
   return write(root, name, { ...config, main, assets: { ...assets, directory }, vars: { ...config.vars, ...vars } });
 }
 

@@ -11,7 +11,7 @@ describe('a client of the development server that leaves', () => {
   beforeAll(async () => {
     origin = await startFaultOrigin();
     const variables = [`NEARSIDE_ORIGIN_URL:${origin.url}`, 'NEARSIDE_ORIGIN_MODEL:origin-test', 'NEARSIDE_EDGE_MAX_TOKENS:6000'];
-    server = await startDevServer(variables.flatMap((variable) => ['--var', variable]));
+    server = await startDevServer(['--fixture', ...variables.flatMap((variable) => ['--var', variable])]);
   });
 
   afterAll(async () => {

@@ -42,18 +42,16 @@ describe('npm run dev, with nothing configured', () => {
   });
   afterAll(() => server.stop());
 
-  it('answers from a random-weight pack, and says so in its output and in /healthz', async () => {
-    expect(server.output()).toContain('RANDOM WEIGHTS');
+  it('answers from the demo model, and says in its output which model that is and how to use another', async () => {
+    expect(server.output()).toContain('nearside-demo');
     expect(server.output()).toContain('npm run -s models -- pack');
-    const health = await (await fetch(`${server.url}/healthz`)).text();
-    expect(health).toContain('"fixture":true');
-    const { route, json } = await chat(server.url);
+    const { route, json } = await chat(server.url, { messages: [{ role: 'user', content: 'What is the capital of France?' }] });
     expect(route).toBe('edge');
-    expect(json.model).toBe('nearside-fixture');
+    expect(json).toMatchObject({ model: 'nearside-demo', choices: [{ message: { content: 'Paris' } }] });
   });
 
   it('keeps the pack to itself', async () => {
-    for (const path of ['/default/manifest.json', '/manifest.json', '/default/tokenizer.bin']) {
+    for (const path of ['/manifest.json', '/tokenizer.bin']) {
       expect((await fetch(`${server.url}${path}`)).status).toBe(404);
     }
   });
@@ -64,6 +62,22 @@ describe('npm run dev, with nothing configured', () => {
     expect(await server.stop()).toBe(0);
     expect(await processesWith(`127.0.0.1:${port}`)).toEqual([]);
     await expect(fetch(server.url)).rejects.toThrow();
+  });
+});
+
+describe('npm run dev -- --fixture', () => {
+  it('answers from random weights, and says so in its output and in /healthz', async () => {
+    const server = await startDevServer(['--fixture']);
+    try {
+      expect(server.output()).toContain('RANDOM WEIGHTS');
+      const health = await (await fetch(`${server.url}/healthz`)).text();
+      expect(health).toContain('"fixture":true');
+      const { route, json } = await chat(server.url);
+      expect(route).toBe('edge');
+      expect(json.model).toBe('nearside-fixture');
+    } finally {
+      await server.stop();
+    }
   });
 });
 

@@ -12,7 +12,7 @@ describe('the openai client', () => {
   beforeAll(async () => {
     origin = await startFaultOrigin();
     const variables = [`NEARSIDE_ORIGIN_URL:${origin.url}`, 'NEARSIDE_ORIGIN_MODEL:origin-test'];
-    server = await startDevServer(variables.flatMap((variable) => ['--var', variable]));
+    server = await startDevServer(['--fixture', ...variables.flatMap((variable) => ['--var', variable])]);
     client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'unused', maxRetries: 0 });
   });
 

@@ -25,7 +25,13 @@ const longPrompt = 'hello world '.repeat(1500);
 beforeAll(async () => {
   model = makeOriginModel(folder);
   llama = await startLlamaServer(model, { slots: 2, context: 32_768 });
-  dev = await startDevServer(['--var', `NEARSIDE_ORIGIN_URL:${llama.url}/v1`, '--var', `NEARSIDE_ORIGIN_MODEL:${LLAMA_SERVER_MODEL}`]);
+  dev = await startDevServer([
+    '--fixture',
+    '--var',
+    `NEARSIDE_ORIGIN_URL:${llama.url}/v1`,
+    '--var',
+    `NEARSIDE_ORIGIN_MODEL:${LLAMA_SERVER_MODEL}`,
+  ]);
 });
 
 afterAll(async () => {
