@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { packModel } from '../../models/pack/pack-model.ts';
 
@@ -25,6 +25,7 @@ export async function makeFixturePack(root: string, out: string): Promise<void> 
     await promisify(execFile)(process.execPath, [join(root, GENERATOR), ...OPTIONS, gguf]);
     const pack = join(work, 'pack');
     await packModel(gguf, pack, { quantization: 'q8_0', name: 'nearside-fixture', fixture: true });
+    await mkdir(dirname(out), { recursive: true });
     await rm(out, { recursive: true, force: true });
     await rename(pack, out);
     await writeFile(`${out}.key`, key);
