@@ -2,7 +2,7 @@
 
 One process a core, each with half of every batch: small matrices gain little from two threads, and lose much when something else wants a core.
 
-    python tokenizer.py CHECKPOINT && python train.py CHECKPOINT [--steps 1500]
+    python tokenizer.py CHECKPOINT && python train.py CHECKPOINT [--steps 1760]
 
 Restartable: run the same command again and it goes on from the last saved state (CHECKPOINT/state.pt, every 100 steps).
 CHECKPOINT ends as an ordinary Hugging Face folder.
@@ -276,7 +276,7 @@ def train(rank, args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint')
-    parser.add_argument('--steps', type=int, default=1500)
+    parser.add_argument('--steps', type=int, default=1760)
     parser.add_argument('--processes', type=int, default=2)
     parser.add_argument('--port', type=int, default=29517)
     args = parser.parse_args()
