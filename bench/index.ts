@@ -9,6 +9,10 @@ export interface Benchmark {
 }
 
 const BENCHMARKS: Record<string, Benchmark> = {
+  demo: {
+    about: 'the demo model: exact match on its held-out prompts, asked over HTTP under wrangler dev',
+    load: () => import('./demo.ts'),
+  },
   edge: {
     about: 'the edge model under wrangler dev: load, memory, prefill, decode, time to first token, and what it does to proxied streams',
     load: () => import('./edge.ts'),
