@@ -22,16 +22,19 @@ export const packedType = (tensor: TensorShape, quantization: WeightType): Weigh
   tensor.storage === 'matrix' ? quantization : 'f32';
 
 /**
- * The matrices that a q4_0 pack holds as q8_0 unless the source has them in q4_0 already: v_proj is small (at most 2.2 % of the pack) and a third of the damage
- * (docs/decisions/0009-importance-weighted-q4.md).
+ * The same where v_proj, which is small and suffers most, is worth eight bits: 2.2 % more bytes of SmolLM2 and a quarter less divergence from the original
+ * (docs/decisions/0030-calibrated-four-bits.md).
  */
 export const finerType = (tensor: TensorShape, quantization: WeightType): WeightType =>
   quantization === 'q4_0' && tensor.name.endsWith('.v_proj') ? 'q8_0' : packedType(tensor, quantization);
 
-/** The types to pack a source's tensors in. What is stored in q4_0 is moved as it is. */
-export const typesFor = (source: Pick<Source, 'place'>, quantization: WeightType): TypeOf => {
-  return (tensor) => (source.place(tensor.name).type === 'Q4_0' ? packedType : finerType)(tensor, quantization);
-};
+/** The types to pack a source's tensors in. What is stored in q4_0 is moved as it is; a hybrid's few v_projs are not known to gain what they would cost. */
+export function typesFor(source: Pick<Source, 'place' | 'config'>, quantization: WeightType): TypeOf {
+  return (tensor) => {
+    const keep = source.config.linear !== null || source.place(tensor.name).type === 'Q4_0';
+    return (keep ? packedType : finerType)(tensor, quantization);
+  };
+}
 
 /** Bytes of `rows` rows of a tensor as the pack stores them. */
 export function packedBytes(tensor: TensorShape, type: WeightType, rows: number): number {

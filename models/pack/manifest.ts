@@ -19,6 +19,7 @@ import type { ModelConfig } from '../config.ts';
  *
  * Everything is stored ready for use: norms hold the factor that multiplies (1 + w for zero-centred ones), `decay` is -exp(A_log), `conv` is
  * tap-major, value heads are in Hugging Face (grouped) order and llama's q/k rows are in rotate-half order, whatever the source had.
+ * A matrix has the pack's quantization, except that v_proj of a q4_0 pack may be q8_0.
  * Type f32 always: norms, decay, dt_bias, conv, a_proj, b_proj (vectors and conv plain row-major, a_proj and b_proj as tiled matrices).
  *
  * Matrix tiles, for groups of 8 rows (rows padded with zeros to a multiple of 8), ordered [row group][k block]:

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { calibration } from '../../models/cli/engine.ts';
+import { CALIBRATION_TEXT } from '../../models/pack/calibration-text.ts';
 import { FolderStorage } from '../../models/pack/folder-storage.ts';
 import type { WeightType } from '../../models/pack/manifest.ts';
 import { packModel } from '../../models/pack/pack-model.ts';
@@ -32,8 +34,8 @@ describe.each([
   // transformers computes in float32 with the GGUF's weights, and so do we.
   { type: 'f32', atLeast: 0.995 },
   { type: 'q8_0', atLeast: 0.97 },
-  // Four bits on top of the GGUF's own four: nothing is promised. Far below this something would be broken.
-  { type: 'q4_0', atLeast: 0.5 },
+  // Four bits on top of the GGUF's own four: 74.8 % when calibrated and with v_proj in q8_0, 68.7 % with the latter alone, 62 % with neither.
+  { type: 'q4_0', atLeast: 0.72 },
 ] as const)('SmolLM2 as $type', ({ type, atLeast }) => {
   const folder = temporaryFolder();
   let model: Model;
@@ -84,7 +86,7 @@ interface Model {
 }
 
 async function loadModel(folder: string, quantization: WeightType): Promise<Model> {
-  await packModel(smollm2Gguf(), folder, { quantization });
+  await packModel(smollm2Gguf(), folder, { quantization, calibration: calibration(CALIBRATION_TEXT, {}) });
   const pack = await openPack(new FolderStorage(folder));
   const tokenizer = Tokenizer.load(await pack.file(pack.manifest.tokenizer!));
   const stage = await loadStage({ modules: nodeKernels(), storage: pack.storage, manifest: pack.manifest, contextLength: CONTEXT });

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
@@ -117,6 +117,11 @@ describe('mistakes end with code 1 and one sentence', () => {
       ['pack', GOLDEN_MODEL, join(folder, 'x'), '--quant', 'q2'],
       /^--quant must be one of f32, q8_0, q4_0, and "q2" is not\.$/,
     ],
+    [
+      'a calibration text that is not there',
+      ['pack', GOLDEN_MODEL, join(folder, 'x'), '--calibrate', join(folder, 'nothing.txt')],
+      /^The text .*nothing\.txt cannot be read: give --calibrate another file, or none\.$/,
+    ],
     ['a pack where one is already', ['pack', GOLDEN_MODEL, golden], /exists already/],
     ['a folder that is no pack', ['inspect', GOLDEN_MODEL], /is not a pack: it has no manifest\.json\.$/],
     ['no ids', ['logits', golden], /^--ids is missing/],
@@ -145,4 +150,18 @@ describe('mistakes end with code 1 and one sentence', () => {
     });
     expect(readdirSync(folder).filter((name) => name.endsWith('.partial'))).toEqual([]);
   });
+});
+
+test('packing in q4_0 reads the text it is given, and the same text gives the same pack', async () => {
+  const text = join(folder, 'text.txt');
+  writeFileSync(text, 'A short text. It is read twice.');
+  const pack = async (name: string, ...options: string[]) => {
+    const out = join(folder, name);
+    expect(await models('pack', join(folder, 'chat.gguf'), out, ...options)).toMatchObject({ code: 0, stderr: '' });
+    return readFileSync(join(out, 'manifest.json'), 'utf8');
+  };
+  const [first, again] = [await pack('first', '--calibrate', text), await pack('again', '--calibrate', text)];
+  expect(again).toBe(first);
+  expect(await pack('plain', '--calibrate', 'none')).not.toBe(first);
+  expect(await pack('usual')).not.toBe(first);
 });
