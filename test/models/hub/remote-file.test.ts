@@ -18,7 +18,7 @@ beforeEach(() => {
 
 const QUICK = { tries: 3, firstWaitMs: 1, maxWaitMs: 2 };
 const repository = (retry = {}) =>
-  openRepository('org/model', 'main', { endpoint: hub.endpoint, token: TOKEN, retry: { ...QUICK, ...retry }, idleMs: 300 });
+  openRepository('org/model', 'main', { endpoint: hub.endpoint, token: TOKEN, retry: { ...QUICK, ...retry }, idleMs: 1500 });
 const open = async (retry = {}) => (await repository(retry)).open('model.bin');
 
 const forFiles = (request: HubRequest) => !request.path.startsWith('/api/');
