@@ -1,11 +1,13 @@
 import type { ChatParameters, ChatRequest } from '../routes/schema/chat.ts';
 import type { ChatMessage } from '../routes/schema/message.ts';
-import type { Features, Obstacle } from './routing/types.ts';
+import { type Features, type Obstacle, plainFeatures } from './routing/types.ts';
 
 /** What the routing rules need to know of a validated request. Pure. */
 export function extractFeatures(request: ChatRequest): Features {
   const { body } = request;
   return {
+    ...plainFeatures,
+    stream: request.stream,
     model: body.model,
     promptBytes: promptBytes(body.messages),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,

@@ -11,8 +11,8 @@ import { health, readiness } from './health.ts';
 import { log } from './observe/log.ts';
 import type { Chain, OriginDirectory } from './origin/directory.ts';
 import { OriginFailure } from './origin/failure.ts';
-import { autoModel, decide } from './routing/decide.ts';
-import type { Decision, Features, Limits, RoutingState } from './routing/types.ts';
+import { autoModel, type PlainDecision as Decision, decide, type RoutingState } from './routing/decide.ts';
+import type { Features, Limits } from './routing/types.ts';
 
 /** The models' date: that of this API, as no better one is known. Unix time, seconds. */
 const created = Date.UTC(2026, 10, 1) / 1000;

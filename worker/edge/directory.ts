@@ -1,5 +1,5 @@
 import { within } from '../../routes/within.ts';
-import type { EdgeState } from '../routing/types.ts';
+import type { EdgeState } from '../routing/estimates.ts';
 import type { EdgeClient, EdgeStatus } from './protocol.ts';
 
 /** Longest wait for the engine's status, milliseconds: a request must not hang on a question about names. */

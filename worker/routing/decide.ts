@@ -1,4 +1,28 @@
-import type { Decision, EdgeState, Failure, Features, Limits, OriginState, Refusal, RoutingState } from './types.ts';
+import type { EdgeState, OriginState } from './estimates.ts';
+import type { Failure, Features, Limits, Refusal } from './types.ts';
+
+/** What is known of the two routes while a request is being placed. */
+export interface RoutingState {
+  /** Null: this gateway has no edge model. */
+  edge: EdgeState | null;
+  /** Null: this gateway has no origin. */
+  origin: OriginState | null;
+}
+
+type Decision =
+  | { route: 'edge'; model: string; reasons: string[] }
+  | { route: 'origin'; model: string; reasons: string[] }
+  | {
+      route: 'none';
+      status: number;
+      code: string;
+      message: string;
+      param: string | null;
+      reasons: string[];
+      retryAfter: number | null;
+    };
+
+export type { Decision as PlainDecision };
 
 /** The model name that leaves the choice to the gateway. */
 export const autoModel = 'nearside-auto';

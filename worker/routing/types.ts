@@ -1,4 +1,17 @@
-/** What the rules know of a request. */
+import type { Reason } from './reasons.ts';
+
+export type Route = 'edge' | 'origin';
+
+/** The median and the 95th percentile. */
+export interface Quantiles {
+  p50: number;
+  p95: number;
+}
+
+/**
+ * What the rules know of a request. The gateway fills this in: most of it from the body (worker/features.ts), the last three from what it remembers. Everything
+ * from `promptTokens` on has a neutral value, which `plainFeatures` supplies.
+ */
 export interface Features {
   /** The model the client asked for. */
   model: string;
@@ -14,6 +27,51 @@ export interface Features {
   thinking: boolean;
   /** The conversation contains tool calls or their results. */
   toolHistory: boolean;
+  /** Tokens of the prompt in the edge model's vocabulary; null for bytes ÷ 4. */
+  promptTokens: number | null;
+  /** Tokens at the prompt's start that the edge has probably evaluated already; 0 when that is not known. */
+  cachedTokens: number;
+  stream: boolean;
+  /** What sort of prompt it is, for the lengths of answers: any word from a small set. */
+  kind: string;
+  /** What the text looks like. Null: nobody looked. */
+  text: TextFeatures | null;
+  /** What the learned difficulty model says; null when it was not asked or does not know. */
+  difficulty: { weakFails: number; strongHelps: number } | null;
+  /** An earlier turn of this conversation was escalated within the hour. */
+  escalatedEarlier: boolean;
+  /** The route taken last for this key and kind; null when there was none lately. */
+  previousRoute: Route | null;
+}
+
+/** What the features are where nobody looked closer. */
+export const plainFeatures = {
+  promptTokens: null,
+  cachedTokens: 0,
+  stream: false,
+  kind: 'any',
+  text: null,
+  difficulty: null,
+  escalatedEarlier: false,
+  previousRoute: null,
+} as const satisfies Partial<Features>;
+
+/** Marks of difficulty that can be counted. */
+export interface TextFeatures {
+  /** Messages by the user. */
+  turns: number;
+  questions: number;
+  /** Demands on the answer ("at most three", "in JSON", "without"). */
+  constraints: number;
+  /** Share of characters in code, and of those in formulae, 0..1. */
+  code: number;
+  mathematics: number;
+  /** Words that the prompt asks the answer to have; null when it names no length. */
+  askedWords: number | null;
+  /** Unicode script of most letters, e.g. `Latin`; `none` without letters. */
+  script: string;
+  /** ISO 639-1, null when not known. */
+  language: string | null;
 }
 
 /** A part of the request that the edge model cannot serve. */
@@ -23,28 +81,33 @@ export interface Obstacle {
   param: string;
 }
 
-/** What is known of the two routes while a request is being placed. */
-export interface RoutingState {
-  /** Null: this gateway has no edge model. */
-  edge: EdgeState | null;
-  /** Null: this gateway has no origin. */
-  origin: OriginState | null;
-}
-
-export interface EdgeState {
-  /** Null: not known, because the engine could not be asked; there is a refusal then. */
-  model: string | null;
-  refusal: Refusal | null;
-}
-
-export interface OriginState {
+/** What is known about the edge model's answers. Only what `decide` needs; `capability.ts` reads the rest. */
+export interface Calibration {
+  version: number;
+  /** The edge model that this was measured with. */
   model: string;
-  failure: Failure | null;
+  /** False: a catalog prior, measured with nothing. */
+  calibrated: boolean;
+  /** Added up into a score, by feature. */
+  weights: Record<string, number>;
+  /** Reliability: score and the share of good answers there, by rising score. */
+  curve: [score: number, probability: number][];
+  gate: Gate | null;
+}
+
+/** The confidence gate: how many tokens of an answer are held back, and what they must look like. */
+export interface Gate {
+  tokens: number;
+  /** Which quantile of their log-probabilities is looked at, 0..1, and what it must be at least. */
+  quantile: number;
+  minLogprob: number;
+  /** What the difference of the first two log-probabilities must be at least on average; null: not looked at. */
+  minMargin: number | null;
 }
 
 /** The edge was asked and refused. */
 export interface Refusal {
-  code: 'prompt_too_long' | 'queue_full' | 'model_unavailable' | 'bad_request';
+  code: 'prompt_too_long' | 'queue_full' | 'model_unavailable' | 'bad_request' | 'low_gate';
   message: string;
   promptTokens: number | null;
   /** Seconds. */
@@ -68,18 +131,107 @@ export interface Limits {
   edgeMaxTokens: number;
 }
 
-/** Where a request goes. `reasons` are machine-readable, most important first. */
-export type Decision =
-  | { route: 'edge'; model: string; reasons: string[] }
-  | { route: 'origin'; model: string; reasons: string[] }
-  | {
-      route: 'none';
-      status: number;
-      code: string;
-      /** One sentence for the client. */
-      message: string;
-      param: string | null;
-      reasons: string[];
-      /** Seconds after which a retry makes sense; null when it does not. */
-      retryAfter: number | null;
-    };
+export type PolicyName = 'balanced' | 'latency' | 'cost' | 'edge-only' | 'origin-only' | 'edge-first';
+
+/** What the deployment, the key and the request want; `policyOf` makes one from a name. */
+export interface Policy {
+  name: PolicyName;
+  weights: Weights;
+  /** The edge is not asked below this probability that its answer is good enough, while there is an origin. */
+  minQuality: number;
+  /** Part of the time that is time to first token, for a stream; the rest is the time of the whole answer. 0..1 */
+  ttftShare: number;
+  /** The other route must be better by this part of the larger score to be changed to. */
+  hysteresis: number;
+  /** `edge-only` and `origin-only` leave one; a model asked for by name does not lift this. */
+  routes: 'both' | Route;
+  /** The edge whenever it is allowed, good enough and keeps the target. */
+  edgeFirst: boolean;
+  /** The edge's first tokens may be held back and judged. */
+  gate: boolean;
+  /** Both routes may be started, the loser is cancelled. */
+  race: boolean;
+  /** The request's target for the first token; null for none. It is kept by a route whose 95th percentile is below. */
+  maxTtftMs: number | null;
+  residency: Residency;
+  limits: Limits;
+}
+
+/** US dollars for a dollar, for a second of waiting, and for an answer that is not good enough: the score is in dollars. */
+export interface Weights {
+  cost: number;
+  latency: number;
+  quality: number;
+}
+
+/** Where the request's data may go. Set by the deployment or the key; a request may narrow it, never widen it. */
+export interface Residency {
+  edge: boolean;
+  /** Regions whose origin nodes may be used; null for all, empty for none. A node without a region is in none of them. */
+  originRegions: string[] | null;
+}
+
+/** What is expected of a route, for this request. */
+export interface Expected {
+  model: string;
+  ttftMs: Quantiles;
+  totalMs: Quantiles;
+  usd: number;
+  /** Probability that the answer is good enough. */
+  quality: number;
+  /** False: `quality` rests on priors. */
+  calibrated: boolean;
+  /** Tokens of the answer. */
+  outputTokens: Quantiles;
+  /** weights · (usd, seconds, 1 - quality), in dollars; the least wins. */
+  score: number;
+  /** Where the time goes, medians. */
+  parts: { queueMs: number; startMs: number; networkMs: number };
+}
+
+/** Each route as it was expected to do, where it could have been asked at all; the origin is the best of the pools. */
+export interface Expectations {
+  edge: Expected | null;
+  origin: Expected | null;
+}
+
+interface Explained {
+  /** Most important first. */
+  reasons: Reason[];
+  expected: Expectations;
+  /** The route that would have been next; null when no other could be taken. */
+  runnerUp: { route: Route; model: string } | null;
+}
+
+/** Where a request goes. */
+export type Decision = ChosenEdge | ChosenOrigin | Nowhere;
+export type Chosen = ChosenEdge | ChosenOrigin;
+
+export interface ChosenEdge extends Explained {
+  route: 'edge';
+  model: string;
+  /** Hold back so much, and come back with the refusal `low_gate` if it is not enough; null: send as it comes. */
+  gate: Gate | null;
+  /** The runner-up may be started beside it. */
+  race: boolean;
+}
+
+export interface ChosenOrigin extends Explained {
+  route: 'origin';
+  /** The pool's model. */
+  model: string;
+  /** Only nodes in these regions may be used; null for all. */
+  regions: string[] | null;
+  race: boolean;
+}
+
+export interface Nowhere extends Explained {
+  route: 'none';
+  status: number;
+  code: string;
+  /** One sentence for the client. */
+  message: string;
+  param: string | null;
+  /** Seconds after which a retry makes sense; null when it does not. */
+  retryAfter: number | null;
+}

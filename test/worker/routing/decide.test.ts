@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { decide } from '../../../worker/routing/decide.ts';
-import type { Decision, Features, Obstacle, Refusal, RoutingState } from '../../../worker/routing/types.ts';
+import { type PlainDecision as Decision, decide, type RoutingState } from '../../../worker/routing/decide.ts';
+import { type Features, type Obstacle, plainFeatures, type Refusal } from '../../../worker/routing/types.ts';
 
 const limits = { edgeMaxPromptTokens: 256, edgeMaxTokens: 128 };
 const plain: Features = {
+  ...plainFeatures,
   model: 'nearside-auto',
   promptBytes: 100,
   maxTokens: 16,
