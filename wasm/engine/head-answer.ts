@@ -1,7 +1,9 @@
 import { gumbel, gumbelKey, MAX_GUMBEL } from './gumbel.ts';
 import type { Kernel } from './kernel.ts';
 import { MAX_CANDIDATES } from './scratch.ts';
-import type { HeadAnswer, HeadQuery, LogitAdjustment } from './stage.ts';
+import type { HeadAnswer, HeadQuery, LogitAdjustment, SliceAnswer } from './stage.ts';
+
+export type { SliceAnswer } from './stage.ts';
 
 /** Logits of consecutive tokens in the engine's memory, and room for the kernel's candidates. */
 export interface LogitSlice {
@@ -108,6 +110,42 @@ function draw(
 export function mergeHeadAnswers(answers: HeadAnswer[], candidates: number): HeadAnswer {
   const [only] = answers;
   if (only && answers.length === 1) return only;
+  return {
+    ...mergeTokens(answers, candidates),
+    logSumExp: addLogs(answers.map((answer) => answer.logSumExp)),
+    rawLogSumExp: addLogs(answers.map((answer) => answer.rawLogSumExp)),
+  };
+}
+
+/** The answer of a slice of the vocabulary from those of its pieces. */
+export function mergeSliceAnswers(pieces: HeadAnswer[], candidates: number): SliceAnswer {
+  const sums = pieces.map(({ logSumExp }) => logSumExp);
+  const rawSums = pieces.map(({ rawLogSumExp }) => rawLogSumExp);
+  return { ...mergeHeadAnswers(pieces, candidates), sums, rawSums, next: null };
+}
+
+/** The answer of the whole vocabulary from those of its slices, in the order of their rows. */
+export function mergeSlices(slices: SliceAnswer[], candidates: number): HeadAnswer {
+  // Slices of padding rows have nothing to say.
+  const [sums, rawSums] = [slices.flatMap((slice) => slice.sums), slices.flatMap((slice) => slice.rawSums)];
+  return {
+    ...mergeTokens(slices, candidates),
+    logSumExp: sums.length === 1 ? sums[0]! : addLogs(sums),
+    rawLogSumExp: rawSums.length === 1 ? rawSums[0]! : addLogs(rawSums),
+  };
+}
+
+/** The token of a slice that is the next one, if it is of this slice: certain without filters, else likely. */
+export function likelyNext(answer: HeadAnswer, { drawAmong }: HeadQuery): number | null {
+  if (answer.drawn) return answer.drawn.id;
+  if (answer.ids.length === 0) return null;
+  if (!drawAmong) return answer.ids[0]!;
+  const key = gumbelKey(drawAmong.seed, drawAmong.step);
+  const score = (i: number) => answer.logits[i]! / drawAmong.temperature + gumbel(key, answer.ids[i]!);
+  return answer.ids[answer.ids.reduce((best, _, i) => (score(i) > score(best) ? i : best), 0)]!;
+}
+
+function mergeTokens(answers: HeadAnswer[], candidates: number): Pick<HeadAnswer, 'ids' | 'logits' | 'rawLogits' | 'drawn'> {
   const all = answers.flatMap((answer) =>
     Array.from(answer.ids, (id, i) => ({ id, logit: answer.logits[i]!, rawLogit: answer.rawLogits[i]! })),
   );
@@ -117,8 +155,6 @@ export function mergeHeadAnswers(answers: HeadAnswer[], candidates: number): Hea
     ids: Int32Array.from(best, ({ id }) => id),
     logits: Float32Array.from(best, ({ logit }) => logit),
     rawLogits: Float32Array.from(best, ({ rawLogit }) => rawLogit),
-    logSumExp: addLogs(answers.map((answer) => answer.logSumExp)),
-    rawLogSumExp: addLogs(answers.map((answer) => answer.rawLogSumExp)),
     drawn: drawn.sort((a, b) => b.score - a.score || a.id - b.id)[0] ?? null,
   };
 }

@@ -1,14 +1,15 @@
 import type { Manifest } from '../../models/pack/manifest.ts';
 import type { Arena } from './arena.ts';
 import { checkBatch, microBatches, type Row, rowsOf } from './batch.ts';
-import { answerSlice, mergeHeadAnswers } from './head-answer.ts';
+import { Head } from './head.ts';
+import { likelyNext, type SliceAnswer } from './head-answer.ts';
 import type { Kernel } from './kernel.ts';
 import { type Observe, observer } from './observe.ts';
 import { ropeTable } from './rope.ts';
 import { MAX_ROWS, type Scratch } from './scratch.ts';
 import type { Sessions } from './sessions.ts';
 import { applySnapshot, takeSnapshot } from './snapshot.ts';
-import type { HeadAnswer, HeadQuery, Stage, StageMemory, StageSpec, StepEntry, StepResult } from './stage.ts';
+import type { HeadAnswer, HeadQuery, PipelineMember, StageMemory, StageSpec, StepEntry, StepResult } from './stage.ts';
 import { StageError } from './stage.ts';
 import { ROW, structBytes, writeStruct } from './structs.ts';
 import type { Weights } from './weights.ts';
@@ -31,12 +32,13 @@ export interface StageParts {
  * A stage that computes here, with the kernels. Made by `loadStage`. Calls are carried out one after the other in the order they were made, since all
  * sessions share the scratch memory; a running step yields, so calls queue up rather than block.
  */
-export class LocalStage implements Stage {
+export class LocalStage implements PipelineMember {
   readonly spec: StageSpec;
   readonly manifest: Manifest;
   readonly #parts: StageParts;
   readonly #fillRopeTable: (buffer: ArrayBuffer, positions: number[]) => void;
   readonly #work: Work;
+  readonly #head: Head | null;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: StageParts) {
@@ -44,6 +46,7 @@ export class LocalStage implements Stage {
     this.spec = parts.spec;
     this.manifest = parts.manifest;
     this.#work = workOf(parts.manifest.config);
+    this.#head = parts.spec.head && new Head(parts, parts.spec.head);
     this.#fillRopeTable = ropeTable(parts.manifest.config, parts.scratch);
   }
 
@@ -74,7 +77,7 @@ export class LocalStage implements Stage {
           const first = hidden[i]!.length - queries.length * width;
           return queries.map((query, j) => ({ hidden: hidden[i]!.subarray(first + j * width, first + (j + 1) * width), query }));
         });
-        const answers = await this.#answers(asked, signal);
+        const answers = asked.length > 0 ? await this.#requireHead().answers(asked, this.#pauseHead(signal)) : [];
         return batch.map(({ head, heads }, i) => ({
           hidden: this.spec.head ? null : hidden[i]!,
           head: head ? answers.shift()! : null,
@@ -85,12 +88,14 @@ export class LocalStage implements Stage {
   }
 
   head(session: string, query: HeadQuery): Promise<HeadAnswer> {
-    return this.#inTurn(async () => (await this.#answers([{ hidden: this.#lastHidden(session), query }]))[0]!);
+    return this.#inTurn(
+      async () => (await this.#requireHead().answers([{ hidden: this.#lastHidden(session), query }], this.#pauseHead()))[0]!,
+    );
   }
 
   /** All raw logits of the session's last position, those of padding rows included: [head.last - head.first]. Of this implementation only. */
   logits(session: string): Promise<Float32Array> {
-    return this.#inTurn(async () => (await this.#rawLogits([this.#lastHidden(session)]))[0]!);
+    return this.#inTurn(async () => (await this.#requireHead().logits([this.#lastHidden(session)], this.#pauseHead()))[0]!);
   }
 
   /** Raw logits of every position of a sequence, in a session of its own. Of this implementation only. */
@@ -102,7 +107,8 @@ export class LocalStage implements Stage {
       try {
         const [hidden] = await this.#run([{ session, position: 0, ids }]);
         const width = this.manifest.config.hiddenSize;
-        return await this.#rawLogits(ids.map((_, i) => hidden!.subarray(i * width, (i + 1) * width)));
+        const rows = ids.map((_, i) => hidden!.subarray(i * width, (i + 1) * width));
+        return await this.#requireHead().logits(rows, this.#pauseHead());
       } finally {
         this.#parts.sessions.close(session);
       }
@@ -130,6 +136,34 @@ export class LocalStage implements Stage {
     });
   }
 
+  reserve(wanted: { session: string; tokens: number }[]): Promise<void> {
+    const { sessions } = this.#parts;
+    return this.#inTurn(() => sessions.reserve(wanted.map(({ session, tokens }) => ({ session: sessions.get(session), tokens }))));
+  }
+
+  embed(ids: number[]): Promise<Float32Array> {
+    return this.#inTurn(() => {
+      const rows = new Float32Array(ids.length * this.manifest.config.hiddenSize);
+      for (const [i, id] of ids.entries()) rows.set(this.#row(id), i * this.manifest.config.hiddenSize);
+      return rows;
+    });
+  }
+
+  answer(hidden: Float32Array, queries: HeadQuery[]): Promise<SliceAnswer[]> {
+    return this.#inTurn(async () => {
+      const width = this.manifest.config.hiddenSize;
+      if (hidden.length !== queries.length * width)
+        throw new StageError('bad_input', `${queries.length} queries want ${queries.length * width} numbers; ${hidden.length} were given.`);
+      const asked = queries.map((query, i) => ({ hidden: hidden.subarray(i * width, (i + 1) * width), query }));
+      const answers = await this.#requireHead().sliceAnswers(asked, this.#pauseHead());
+      return answers.map((answer, i) => {
+        const id = likelyNext(answer, queries[i]!);
+        const held = id !== null && this.spec.embed && id >= this.spec.embed.first && id < this.spec.embed.last;
+        return { ...answer, next: held ? { id, row: this.#row(id) } : null };
+      });
+    });
+  }
+
   async bytesOf(sessions: string[]): Promise<number> {
     return this.#parts.sessions.bytesOf(sessions);
   }
@@ -154,9 +188,17 @@ export class LocalStage implements Stage {
     return hash >>> 0;
   }
 
-  #requireHead(): { first: number; last: number } {
-    if (!this.spec.head) throw new StageError('bad_input', 'This stage has no head, so it cannot be asked about logits.');
-    return this.spec.head;
+  #requireHead(): Head {
+    if (!this.#head) throw new StageError('bad_input', 'This stage has no head, so it cannot be asked about logits.');
+    return this.#head;
+  }
+
+  /** A row of the token table [H], in memory of its own. */
+  #row(id: number): Float32Array {
+    const { kernel, arena, scratch, weights } = this.#parts;
+    if (weights.embed === 0 || !kernel.embedRow(weights.embed, id, scratch.x))
+      throw new StageError('bad_input', `This stage does not hold row ${id} of the token table.`);
+    return new Float32Array(arena.memory.buffer, scratch.x, this.manifest.config.hiddenSize).slice();
   }
 
   #lastHidden(session: string): Float32Array {
@@ -243,55 +285,8 @@ export class LocalStage implements Stage {
     signal?.throwIfAborted();
   }
 
-  /** Calls `visit` for each slice of the head with the address of each row's logits of it. */
-  async #eachSlice(
-    hidden: Float32Array[],
-    visit: (row: number, at: number, first: number, count: number) => void,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const { kernel, arena, scratch, weights } = this.#parts;
-    const { first, last } = this.#requireHead();
-    for (const [i, row] of hidden.entries()) new Float32Array(arena.memory.buffer, scratch.x + i * row.byteLength, row.length).set(row);
-    kernel.finalNorm(scratch.model, weights.finalNorm, hidden.length);
-    for (let from = first; from < last; from += scratch.headRows) {
-      const count = Math.min(scratch.headRows, last - from);
-      kernel.productRows(weights.head, from, count, scratch.logits, scratch.headRows);
-      for (let row = 0; row < hidden.length; row++) visit(row, scratch.logits + row * scratch.headRows * 4, from, count);
-      await this.#pause(hidden.length * count * this.#work.headRow, signal);
-    }
-  }
-
-  async #answers(asked: { hidden: Float32Array; query: HeadQuery }[], signal?: AbortSignal): Promise<HeadAnswer[]> {
-    const { kernel, arena, scratch } = this.#parts;
-    const answers: HeadAnswer[] = [];
-    for (let start = 0; start < asked.length; start += MAX_ROWS) {
-      const some = asked.slice(start, start + MAX_ROWS);
-      const slices: HeadAnswer[][] = some.map(() => []);
-      const { indices, values } = scratch;
-      const visit = (row: number, at: number, first: number, rows: number) => {
-        // Padding rows come last; they are no tokens.
-        const count = Math.min(rows, this.manifest.tokenCount - first);
-        if (count > 0)
-          slices[row]!.push(answerSlice({ kernel, memory: arena.memory, at, first, count, indices, values }, some[row]!.query));
-      };
-      await this.#eachSlice(
-        some.map(({ hidden }) => hidden),
-        visit,
-        signal,
-      );
-      answers.push(...slices.map((parts, i) => mergeHeadAnswers(parts, some[i]!.query.candidates)));
-    }
-    return answers;
-  }
-
-  async #rawLogits(hidden: Float32Array[]): Promise<Float32Array[]> {
-    const { first, last } = this.#requireHead();
-    const logits = hidden.map(() => new Float32Array(last - first));
-    for (let start = 0; start < hidden.length; start += MAX_ROWS) {
-      await this.#eachSlice(hidden.slice(start, start + MAX_ROWS), (row, at, from, count) => {
-        logits[start + row]!.set(new Float32Array(this.#parts.arena.memory.buffer, at, count), from - first);
-      });
-    }
-    return logits;
+  /** Lets other events in after so many rows of the head. */
+  #pauseHead(signal?: AbortSignal): (rows: number) => Promise<void> {
+    return (rows) => this.#pause(rows * this.#work.headRow, signal);
   }
 }

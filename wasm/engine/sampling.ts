@@ -99,10 +99,11 @@ export class Sampler {
     const adjust = this.#adjustment(drafted);
     const alternatives = adjust ? 0 : (this.#topLogprobs ?? 0);
     if (temperature === 0) return { candidates: Math.max(1, alternatives), adjust, draw: null };
-    if (topK > 0) return { candidates: Math.max(topK, alternatives), adjust, draw: null };
+    const draw = { seed: this.#sampling.seed, step: this.#step + drafted.length, temperature };
+    if (topK > 0) return { candidates: Math.max(topK, alternatives), adjust, draw: null, drawAmong: draw };
     if (topP < 1 || minP > 0)
-      return { candidates: Math.max(FIRST_CANDIDATES, alternatives), adjust, draw: null, massTemperature: temperature };
-    return { candidates: alternatives, adjust, draw: { seed: this.#sampling.seed, step: this.#step + drafted.length, temperature } };
+      return { candidates: Math.max(FIRST_CANDIDATES, alternatives), adjust, draw: null, drawAmong: draw, massTemperature: temperature };
+    return { candidates: alternatives, adjust, draw };
   }
 
   /**

@@ -40,6 +40,8 @@ export interface HeadQuery {
   draw: { seed: number; step: number; temperature: number } | null;
   /** Temperature (> 0) at which `HeadAnswer.logSumExp` is taken; 1 when absent. top_p without top_k needs the whole distribution's mass at the sampling temperature. */
   massTemperature?: number;
+  /** How the caller will draw among the candidates; a slice of the vocabulary then sends the row of the token it expects along (`SliceAnswer.next`). */
+  drawAmong?: { seed: number; step: number; temperature: number };
 }
 
 /** The head's answer for one position; never the whole vocabulary. Slices merge by `mergeHeadAnswers`. */
@@ -117,6 +119,31 @@ export interface Stage {
   /** Opens `session` in the state of a snapshot. Throws `StageError` code `bad_snapshot` if it is not one of this stage. */
   restore(session: string, snapshot: Uint8Array): Promise<void>;
   memory(): Promise<StageMemory>;
+}
+
+/** A head's answer for a slice of the vocabulary. Merged by `mergeSlices` into what one head would have said, to the bit. */
+export interface SliceAnswer extends HeadAnswer {
+  /** `logSumExp` and `rawLogSumExp` of the pieces the slice was computed in, in the order of their rows: one sum of all is rounded the same however they are grouped. */
+  sums: number[];
+  rawSums: number[];
+  /** The token of this slice that is most likely the next one, with its row of the token table [H]: the next step then needs no look-up. Null where it is not held. */
+  next: { id: number; row: Float32Array } | null;
+}
+
+/**
+ * A stage as a pipeline (pipeline/pipeline-stage.ts) wants it: layers without token table and head, or a slice of the vocabulary without layers, which knows no
+ * sessions.
+ */
+export interface PipelineMember extends Stage {
+  /**
+   * Gives sessions the memory for so many tokens, so that no later step up to there fails for want of it. Throws `StageError` `out_of_memory` or `unknown_session`, and
+   * then nothing has changed.
+   */
+  reserve(wanted: { session: string; tokens: number }[]): Promise<void>;
+  /** Rows of the token table [ids, H]. Throws `StageError` `bad_input` for one that is not held. */
+  embed(ids: number[]): Promise<Float32Array>;
+  /** What the held rows of the head say of hidden states [queries, H]. */
+  answer(hidden: Float32Array, queries: HeadQuery[]): Promise<SliceAnswer[]>;
 }
 
 export type StageErrorCode =
