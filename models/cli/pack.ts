@@ -1,11 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { ModelError } from '../model-error.ts';
-import { CALIBRATION_TEXT } from '../pack/calibration-text.ts';
 import { WEIGHT_TYPES, type WeightType } from '../pack/manifest.ts';
 import { packModel } from '../pack/pack-model.ts';
+import { calibrationOption } from './calibration.ts';
 import { type Command, positionals } from './command.ts';
-import { calibration } from './engine.ts';
 import { megabytes, progressReporter } from './progress.ts';
 
 const isWeightType = (text: string): text is WeightType => (WEIGHT_TYPES as readonly string[]).includes(text);
@@ -38,12 +36,11 @@ OUT is the folder to create.
     const interrupted = new AbortController();
     process.once('SIGINT', () => interrupted.abort(new ModelError('Interrupted; what was written has been removed.')));
     const { signal } = interrupted;
-    const text = values.calibrate === undefined ? CALIBRATION_TEXT : values.calibrate === 'none' ? null : await readText(values.calibrate);
     const { manifest, warnings } = await packModel(SOURCE, OUT, {
       quantization: values.quant,
       name: values.name,
       fixture: values.fixture,
-      calibration: text === null ? undefined : calibration(text, { onProgress: progressReporter('Calibrating', 'layers'), signal }),
+      calibration: await calibrationOption(values.calibrate, signal),
       onProgress: progressReporter('Packing'),
       signal,
     });
@@ -52,8 +49,3 @@ OUT is the folder to create.
     console.log(`${OUT}: ${manifest.name}, ${manifest.quantization}, ${megabytes(bytes)} MB in ${manifest.files.length} files.`);
   },
 };
-
-const readText = (path: string): Promise<string> =>
-  readFile(path, 'utf8').catch((cause) => {
-    throw new ModelError(`The text ${path} cannot be read: give --calibrate another file, or none.`, { cause });
-  });

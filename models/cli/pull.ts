@@ -6,8 +6,9 @@ import { ModelError } from '../model-error.ts';
 import { type Manifest, WEIGHT_TYPES, type WeightType } from '../pack/manifest.ts';
 import { pullModel } from '../pull/pull-model.ts';
 import { pullPack } from '../pull/pull-pack.ts';
+import { calibrationOption } from './calibration.ts';
 import { type Command, numberOption } from './command.ts';
-import { megabytes } from './progress.ts';
+import { megabytes, progressReporter } from './progress.ts';
 import { transferReporter } from './transfer-progress.ts';
 
 const CHUNK_BYTES = 8 << 20;
@@ -16,13 +17,14 @@ const options = {
   revision: { type: 'string', default: 'main' },
   quant: { type: 'string' },
   file: { type: 'string' },
+  calibrate: { type: 'string' },
   keep: { type: 'boolean', default: false },
   connections: { type: 'string' },
 } as const;
 
 export const pull: Command = {
   summary: 'Download a model and pack it as it arrives, or download a finished pack',
-  help: `npm run -s models -- pull OWNER/NAME [OUT] [--revision R] [--quant q4_0|q8_0|f32] [--keep] [--connections N]
+  help: `npm run -s models -- pull OWNER/NAME [OUT] [--revision R] [--quant q4_0|q8_0|f32] [--calibrate FILE|none] [--keep] [--connections N]
 npm run -s models -- pull OWNER/NAME [OUT] --file NAME.gguf [...]
 npm run -s models -- pull https://HOST/PATH/TO/PACK [OUT]
 
@@ -32,6 +34,8 @@ OUT is the folder to create (default: packs/NAME-QUANT).
 
   --revision R      branch, tag or commit (default: main)
   --quant TYPE      weights of the pack: q4_0 (default), q8_0 or f32
+  --calibrate FILE  text that the model reads to find out which weights matter most to q4_0 (default: some of everything); the weights are then
+                    in q8_0 on the disk until the end. none rounds all weights alike, as they arrive
   --file PATH       pack this GGUF file of the repository
   --keep            keep the downloaded files in OUT.source, to pack them again otherwise
   --connections N   parts fetched at a time (default: 4)
@@ -58,7 +62,7 @@ its hash could not be checked.`,
     const shared = { connections, onProgress: reporter.onProgress, onResume: reporter.onResume, signal: interrupted.signal };
 
     if (/^https?:\/\//.test(what)) {
-      for (const name of ['quant', 'file'] as const)
+      for (const name of ['quant', 'file', 'calibrate'] as const)
         if (values[name]) throw new ModelError(`--${name} has no meaning for a finished pack.`);
       const out = target ?? defaultFolder(lastSegment(what));
       await mkdir(dirname(out), { recursive: true });
@@ -78,6 +82,8 @@ its hash could not be checked.`,
       file,
       keep,
       quantization,
+      calibration: await calibrationOption(values.calibrate, interrupted.signal),
+      onPacked: progressReporter('Packing'),
       chunkBytes: CHUNK_BYTES,
     });
     for (const warning of warnings) process.stderr.write(`Warning: ${warning}\n`);

@@ -48,7 +48,8 @@ export async function packModel(
   }
 }
 
-async function importanceOf(
+/** What calibration finds out about a source; undefined when there is nothing to calibrate. */
+export async function importanceOf(
   source: Source,
   description: PackDescription,
   tokenizer: Uint8Array | null,

@@ -1,19 +1,21 @@
-import { readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type HubFile, type HubOptions, openRepository, type Repository } from '../hub/hub.ts';
 import { ModelError } from '../model-error.ts';
-import { planLayout, typesFor } from '../pack/layout.ts';
+import { type PackLayout, planLayout, typesFor } from '../pack/layout.ts';
 import type { Manifest, WeightType } from '../pack/manifest.ts';
-import { preparePack } from '../pack/pack-model.ts';
-import { assembleManifest, describeFile, formatManifest } from '../pack/writer.ts';
+import { type Calibration, importanceOf, preparePack } from '../pack/pack-model.ts';
+import { assembleManifest, describeFile, formatManifest, writePack } from '../pack/writer.ts';
 import { readGgufSource } from '../sources/gguf/index.ts';
 import { openSafetensorsSource } from '../sources/safetensors/index.ts';
 import { readSafetensors, readWeightMap } from '../sources/safetensors/store.ts';
 import type { Source } from '../sources/source.ts';
+import { tensorGroups } from '../tensors.ts';
 import { ArrivingFile, type TransferOptions } from './arriving-file.ts';
 import { chooseGguf, chooseWeights, INDEX_FILE, requireSafetensors, SMALL_FILES } from './choose-files.ts';
 import { explainFullDisk, requireSpace } from './disk-space.ts';
 import { packArriving } from './pack-arriving.ts';
+import { packedSource } from './packed-source.ts';
 import { PartialFolder } from './partial-folder.ts';
 import { PlacedWriter } from './placed-writer.ts';
 import { fetchSmallFiles } from './small-files.ts';
@@ -24,6 +26,13 @@ export interface PullOptions {
   quantization: WeightType;
   /** A GGUF file of the repository to pack, instead of its safetensors. */
   file?: string;
+  /**
+   * What q4_0 is calibrated with, if at all. It takes a model that is whole, so the weights are kept in q8_0 as they arrive, and packed again at the end.
+   * A model without a tokenizer, and one that has some q4_0 already, is not calibrated.
+   */
+  calibration?: Calibration;
+  /** Bytes of the calibrated pack that are done, and of all. */
+  onPacked?: (done: number, total: number) => void;
   /** Keep the files themselves too, in `OUT.source`. */
   keep: boolean;
   hub: HubOptions;
@@ -49,11 +58,12 @@ export async function pullModel(name: string, out: string, options: PullOptions)
     if (await stat(path).catch(() => null)) throw new ModelError(`${path} exists already; remove it or choose another OUT.`);
   }
   const repository = await openRepository(name, options.revision, options.hub, options.signal);
-  const { quantization, file = null, keep } = options;
-  const partial = await PartialFolder.open(`${folder}.partial`, { name, commit: repository.commit, file, quantization, keep });
+  const { quantization, calibration, file = null, keep } = options;
+  const identity = { name, commit: repository.commit, file, quantization, keep, ...(calibration && { calibrated: true }) };
+  const partial = await PartialFolder.open(`${folder}.partial`, identity);
   try {
-    const pulled = await pullInto(repository, partial, options);
-    await rename(partial.pack, folder);
+    const { path, ...pulled } = await pullInto(repository, partial, options);
+    await rename(path, folder);
     if (keep) await rename(partial.source, kept);
     await partial.remove();
     return pulled;
@@ -64,39 +74,84 @@ export async function pullModel(name: string, out: string, options: PullOptions)
   }
 }
 
-async function pullInto(
-  repository: Repository,
-  partial: PartialFolder,
-  options: PullOptions,
-): Promise<{ manifest: Manifest; warnings: string[] }> {
+/** What became of a pull, and the folder it is in. */
+interface Pulled {
+  path: string;
+  manifest: Manifest;
+  warnings: string[];
+}
+
+async function pullInto(repository: Repository, partial: PartialFolder, options: PullOptions): Promise<Pulled> {
   const progress = startProgress(options.onProgress);
   const { chunkBytes, connections, signal, quantization, keep } = options;
   const arriving = await openArriving(repository, partial, options, { chunkBytes, connections, signal, onBytes: progress.add });
   const source = await openArrivingSource(repository, arriving, partial, options);
-  const layout = planLayout(source.config, quantization, undefined, typesFor(source, quantization));
+  const prepared = preparePack(source, { quantization });
+  const calibration = quantization === 'q4_0' && prepared.tokenizer && !hasFourBits(source) ? options.calibration : undefined;
+  const stored = calibration ? 'q8_0' : quantization;
+  const layout = planLayout(source.config, stored, undefined, typesFor(source, stored));
   const writer = new PlacedWriter(partial.pack, layout);
   try {
-    const { description, tokenizer, warnings } = preparePack(source, { quantization });
+    const { tokenizer } = prepared;
     const total = arriving.reduce((sum, { file }) => sum + file.size, 0);
     const done = arriving.reduce((sum, { file, bytes }) => sum + Math.max(partial.progress(file.path)?.position ?? 0, bytes.headBytes), 0);
     const packed = layout.files.reduce((sum, file) => sum + file.bytes, tokenizer?.length ?? 0);
-    await requireSpace(dirname(partial.path), Math.ceil(((packed + (keep ? total : 0)) * (total - done)) / total));
+    const again = calibration ? Math.ceil(packed * (18 / 34)) : 0;
+    await requireSpace(dirname(partial.path), Math.ceil(((packed + (keep ? total : 0)) * (total - done)) / total) + again);
     if (arriving.some(({ file }) => partial.progress(file.path))) options.onResume?.(done, total);
     progress.start(done, total);
     for (const [i, { file, bytes }] of arriving.entries()) {
       const keepPath = keep ? join(partial.source, basename(file.path)) : null;
       await packArriving(file, bytes, i, { source, layout, writer, partial, keepPath, recordBytes: chunkBytes, signal });
     }
-    const tokenizerFile = tokenizer && describeFile('tokenizer.bin', tokenizer);
-    if (tokenizer) await writeFile(join(partial.pack, 'tokenizer.bin'), tokenizer);
-    const manifest = assembleManifest(source.config, description, layout, await writer.describe(), tokenizerFile);
-    await writeFile(join(partial.pack, 'manifest.json'), formatManifest(manifest), { flush: true });
-    return { manifest, warnings };
+    if (calibration) return await packAgain(source, layout, partial, prepared, { ...options, calibration });
+    return await finish(source, layout, partial, prepared, writer);
   } finally {
     await writer.close();
     await source.close();
   }
 }
+
+/** Writes what the pack needs beside its weights, which are all there. */
+async function finish(
+  source: Source,
+  layout: PackLayout,
+  partial: PartialFolder,
+  prepared: Prepared,
+  writer: PlacedWriter,
+): Promise<Pulled> {
+  const { description, tokenizer, warnings } = prepared;
+  const tokenizerFile = tokenizer && describeFile('tokenizer.bin', tokenizer);
+  if (tokenizer) await writeFile(join(partial.pack, 'tokenizer.bin'), tokenizer);
+  const manifest = assembleManifest(source.config, description, layout, await writer.describe(), tokenizerFile);
+  await writeFile(join(partial.pack, 'manifest.json'), formatManifest(manifest), { flush: true });
+  return { path: partial.pack, manifest, warnings };
+}
+
+/** Calibrates and packs the weights that arrived, which are in q8_0. Interrupted, it begins anew: nothing has to be fetched for it. */
+async function packAgain(
+  source: Source,
+  layout: PackLayout,
+  partial: PartialFolder,
+  { description, tokenizer, warnings }: Prepared,
+  { calibration, onPacked, signal }: PullOptions & { calibration: Calibration },
+): Promise<Pulled> {
+  const arrived = packedSource(source, partial.pack, layout);
+  try {
+    const importance = await importanceOf(arrived, description, tokenizer, calibration);
+    await rm(partial.calibrated, { recursive: true, force: true });
+    const manifest = await writePack(arrived, partial.calibrated, description, { tokenizer, importance, onProgress: onPacked, signal });
+    return { path: partial.calibrated, manifest, warnings };
+  } finally {
+    await arrived.close();
+  }
+}
+
+type Prepared = ReturnType<typeof preparePack>;
+
+/** Weights that somebody chose for four bits already are moved as they are. */
+const hasFourBits = (source: Source): boolean =>
+  tensorGroups(source.config).some(({ tensors }) => tensors.some(({ name }) => source.place(name).type === 'Q4_0'));
 
 /** A weight file as it is published, and as it arrives. */
 interface Arriving {
