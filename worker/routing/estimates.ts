@@ -33,6 +33,8 @@ export interface EdgeEstimate extends EdgeState {
   roundTripMs: number;
   /** Prompt and answer together; null when not known. */
   contextTokens: number | null;
+  /** Part of the gated answers that are given up for the origin. */
+  escalationRate: number;
   ttftSpread: Spread;
   totalSpread: Spread;
   price: EdgePrice;
@@ -59,7 +61,9 @@ export interface OriginEstimate extends OriginState {
   use: number;
   /** Probability that a node is up. */
   warmth: number;
-  requestsPerSecond: number;
+  /** Requests per second that only an origin may answer, and such as the edge may answer too. */
+  committedPerSecond: number;
+  freePerSecond: number;
   ttftSpread: Spread;
   totalSpread: Spread;
   price: OriginPrice;

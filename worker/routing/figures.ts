@@ -30,6 +30,8 @@ export interface EdgeFigures {
   memoryBytes?: number | null;
   /** From the gateway to the engine and back, milliseconds. */
   roundTripMs?: number | null;
+  /** Part of the gated answers that were given up for the origin, 0..1. */
+  escalationRate?: number | null;
   /** Quantiles of actual ÷ predicted time, from `learning.ts`. */
   ttftSpread?: Spread | null;
   totalSpread?: Spread | null;
@@ -57,8 +59,9 @@ export interface OriginFigures {
   cold?: boolean | null;
   /** A request sent now waits for others' whole answers. */
   saturated?: boolean | null;
-  /** Requests per second that reach the pool, of all gateways where this is known. */
-  requestsPerSecond?: number | null;
+  /** Requests per second that only an origin may answer, and such as the edge or this pool may answer, whoever did; of all gateways where this is known. */
+  committedPerSecond?: number | null;
+  freePerSecond?: number | null;
   ttftSpread?: Spread | null;
   totalSpread?: Spread | null;
 }
@@ -120,6 +123,9 @@ export interface Outcome {
   completionTokens: number;
   /** `length`: cut off, so the answer would have been longer; `failed`: nothing is to be learnt but that. */
   end: 'stop' | 'length' | 'escalated' | 'cancelled' | 'failed';
+  /** The pool that was chosen or could have been (`expected.origin`), and whether the edge could have answered as well. Null, false: no pool. */
+  pool: string | null;
+  free: boolean;
   /** It met no queue and no start, as far as known: only then times say something about rates. */
   undisturbed: boolean;
 }

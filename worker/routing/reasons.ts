@@ -43,7 +43,7 @@ export const reasonTexts = {
   cheaper: 'It costs less.',
   faster: 'It answers sooner.',
   better_answer: 'Its answer is more likely to be good.',
-  balanced: 'All in all it is the better one: neither cost nor time nor quality alone decides.',
+  tie: 'Both routes are equal: the edge it is.',
   // What weighs against the other route.
   edge_cold: 'The edge model is not loaded.',
   queue_long: 'Much of the time at the route not taken would be spent waiting in its queue.',

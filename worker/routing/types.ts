@@ -171,11 +171,16 @@ export interface Residency {
   originRegions: string[] | null;
 }
 
+/** A time, milliseconds. The mean is what counts in the score. */
+export interface Timing extends Quantiles {
+  mean: number;
+}
+
 /** What is expected of a route, for this request. */
 export interface Expected {
   model: string;
-  ttftMs: Quantiles;
-  totalMs: Quantiles;
+  ttftMs: Timing;
+  totalMs: Timing;
   usd: number;
   /** Probability that the answer is good enough. */
   quality: number;
@@ -185,8 +190,8 @@ export interface Expected {
   outputTokens: Quantiles;
   /** weights · (usd, seconds, 1 - quality), in dollars; the least wins. */
   score: number;
-  /** Where the time goes, medians. */
-  parts: { queueMs: number; startMs: number; networkMs: number };
+  /** Where time and money go: waiting in the queue, starting or loading (expected), the way there and back; and dollars for starting or keeping a GPU. */
+  parts: { queueMs: number; startMs: number; networkMs: number; startUsd: number };
 }
 
 /** Each route as it was expected to do, where it could have been asked at all; the origin is the best of the pools. */
