@@ -1,7 +1,8 @@
 /**
- * Builds wasm/kernel into wasm/kernel/build: relaxed.wasm (relaxed SIMD) and simd.wasm (plain SIMD), from the same source.
+ * Builds wasm/kernel into wasm/kernel/build, from the same source: relaxed.wasm (relaxed SIMD) and simd.wasm (plain SIMD), and both once more for several
+ * threads on a shared memory (Node).
  *
- *   npm run build:kernels             writes both
+ *   npm run build:kernels             writes all
  *   npm run build:kernels -- --check  builds into a temporary folder and fails if a committed file differs by a byte
  *
  * Without `-O` on purpose: the order of the statements in the hot loops is the order of the instructions V8 gets, and Binaryen's optimiser rearranges it into
@@ -18,18 +19,22 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const built = join(root, 'wasm/kernel/build');
 const compiler = join(dirname(createRequire(import.meta.url).resolve('assemblyscript/package.json')), 'bin/asc.js');
 
+/** A shared memory needs a largest size: all that 32-bit addresses reach. */
+const SHARED = ['--enable', 'threads', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'];
 const BUILDS = [
-  { file: 'relaxed.wasm', features: ['simd', 'relaxed-simd'] },
-  { file: 'simd.wasm', features: ['simd'] },
+  { file: 'relaxed.wasm', entry: 'index.ts', features: ['simd', 'relaxed-simd'], memory: [] },
+  { file: 'simd.wasm', entry: 'index.ts', features: ['simd'], memory: [] },
+  { file: 'relaxed-threads.wasm', entry: 'threads.ts', features: ['simd', 'relaxed-simd'], memory: SHARED },
+  { file: 'simd-threads.wasm', entry: 'threads.ts', features: ['simd'], memory: SHARED },
 ];
 
 function build(folder: string): void {
-  for (const { file, features } of BUILDS) {
+  for (const { file, entry, features, memory } of BUILDS) {
     const enable = features.flatMap((feature) => ['--enable', feature]);
     const module = ['--runtime', 'stub', '--importMemory', '--noExportMemory', '--use', 'abort='];
     // 112: functions with v128 parameters cannot be called from JavaScript. They are not.
-    const options = [...module, ...enable, '--disableWarning', '112', '--outFile', join(folder, file)];
-    execFileSync(process.execPath, [compiler, 'wasm/kernel/index.ts', ...options], { cwd: root, stdio: 'inherit' });
+    const options = [...module, ...memory, ...enable, '--disableWarning', '112', '--outFile', join(folder, file)];
+    execFileSync(process.execPath, [compiler, `wasm/kernel/${entry}`, ...options], { cwd: root, stdio: 'inherit' });
   }
 }
 

@@ -14,11 +14,15 @@ export class Arena {
   /** The first 64 KiB belong to the kernel module. */
   #top = WASM_PAGE;
 
-  /** @param maxBytes largest size of the memory; whole WebAssembly pages of 64 KiB count. */
-  constructor(maxBytes: number = MAX_PAGES * WASM_PAGE) {
+  /**
+   * @param maxBytes largest size of the memory; whole WebAssembly pages of 64 KiB count.
+   * @param shared whether several threads work on it
+   */
+  constructor(maxBytes: number = MAX_PAGES * WASM_PAGE, shared = false) {
     this.#maxBytes = maxBytes;
     // With a maximum, engines reserve addresses and need not copy when the memory grows.
-    this.memory = new WebAssembly.Memory({ initial: 1, maximum: Math.max(1, Math.min(MAX_PAGES, Math.floor(maxBytes / WASM_PAGE))) });
+    const maximum = Math.max(1, Math.min(MAX_PAGES, Math.floor(maxBytes / WASM_PAGE)));
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum, shared });
   }
 
   /** Size of the memory, in bytes. */

@@ -1,3 +1,5 @@
+import type { Arena } from './arena.ts';
+
 /** What wasm/kernel/index.ts exports. Every pointer is a byte address in the memory the module was instantiated on. */
 export interface Kernel {
   /** Checksum of bytes (models/pack/checksum.ts), as a signed 32-bit integer. */
@@ -44,6 +46,15 @@ export function chooseKernel(modules: KernelModules): WebAssembly.Module {
   const module = modules.relaxed ?? modules.simd;
   if (!module) throw new Error('This JavaScript engine runs neither build of the kernels: WebAssembly SIMD is missing.');
   return module;
+}
+
+/** Threads that compute together on one memory (node-team.ts). */
+export interface KernelTeam {
+  readonly threads: number;
+  /** Starts the threads on a shared memory. The kernels answered work like those of one thread, with the same results to the bit; they throw when a thread has died. */
+  start(arena: Arena): Promise<Kernel>;
+  /** Ends the threads; the kernels throw from then on. */
+  close(): Promise<void>;
 }
 
 /** Instantiates a kernel module on a memory. The module keeps its tables and small buffers in the memory's first 64 KiB. */

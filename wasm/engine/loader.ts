@@ -2,7 +2,7 @@ import type { Manifest } from '../../models/pack/manifest.ts';
 import { PART_ROWS } from '../../models/pack/manifest.ts';
 import type { PackStorage } from '../../models/pack/storage.ts';
 import { Arena } from './arena.ts';
-import { chooseKernel, instantiateKernel, type KernelModules } from './kernel.ts';
+import { chooseKernel, instantiateKernel, type KernelModules, type KernelTeam } from './kernel.ts';
 import { LocalStage } from './local-stage.ts';
 import type { Observe } from './observe.ts';
 import { allocateScratch, checkShapes } from './scratch.ts';
@@ -13,6 +13,8 @@ import { type YieldNow, yieldNow } from './yield-now.ts';
 
 export interface LoadOptions {
   modules: KernelModules;
+  /** Computes with these threads, instead of with `modules` on the caller's thread. */
+  team?: KernelTeam;
   storage: PackStorage;
   /** The pack's manifest, parsed (models/pack/reader.ts). */
   manifest: Manifest;
@@ -40,19 +42,20 @@ export function wholeModel({ config }: Manifest): StageSpec {
  * storage throws.
  */
 export async function loadStage(options: LoadOptions): Promise<LocalStage> {
-  const { manifest } = options;
+  const { manifest, team } = options;
   const { config } = manifest;
   const spec = options.spec ?? wholeModel(manifest);
   checkSpec(spec, manifest);
   checkShapes(config);
   // A pack of floats is there for exactness; anything else has lost more in its weights than halves lose.
   const halfKv = manifest.quantization !== 'f32' && config.headDim % 8 === 0;
-  const arena = new Arena(options.maxBytes);
-  const kernel = instantiateKernel(chooseKernel(options.modules), arena.memory);
+  const arena = new Arena(options.maxBytes, team !== undefined);
+  const kernel = team ? await team.start(arena) : instantiateKernel(chooseKernel(options.modules), arena.memory);
   const contextLength = Math.min(config.contextLength, options.contextLength ?? config.contextLength);
   const sessions = new Sessions(arena, stateLayout(config, spec, contextLength, halfKv));
   const loader = new WeightLoader(manifest, spec, arena, kernel, (layer) => sessions.layout.places.get(layer)!);
-  const scratch = allocateScratch(arena, kernel, config, { halfKv, headRange: spec.head ? spec.head.last - spec.head.first : 0 });
+  const headRange = spec.head ? spec.head.last - spec.head.first : 0;
+  const scratch = allocateScratch(arena, kernel, config, { halfKv, headRange, threads: team?.threads ?? 1 });
   await loader.read(options.storage);
   return new LocalStage({
     manifest,
@@ -64,6 +67,7 @@ export async function loadStage(options: LoadOptions): Promise<LocalStage> {
     scratch,
     yieldNow: options.yieldNow ?? yieldNow,
     observe: options.observe,
+    team,
   });
 }
 

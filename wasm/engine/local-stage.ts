@@ -3,7 +3,7 @@ import type { Arena } from './arena.ts';
 import { checkBatch, microBatches, type Row, rowsOf } from './batch.ts';
 import { Head } from './head.ts';
 import { likelyNext, type SliceAnswer } from './head-answer.ts';
-import type { Kernel } from './kernel.ts';
+import type { Kernel, KernelTeam } from './kernel.ts';
 import { type Observe, observer } from './observe.ts';
 import { ropeTable } from './rope.ts';
 import { MAX_ROWS, type Scratch } from './scratch.ts';
@@ -26,6 +26,7 @@ export interface StageParts {
   scratch: Scratch;
   yieldNow: YieldNow;
   observe?: Observe;
+  team?: KernelTeam;
 }
 
 /**
@@ -171,6 +172,11 @@ export class LocalStage implements PipelineMember {
   async memory(): Promise<StageMemory> {
     const { arena, weights, sessions } = this.#parts;
     return { wasmBytes: arena.bytes, weightBytes: weights.bytes, sessionBytes: sessions.bytesInUse };
+  }
+
+  /** Ends the stage and its threads, where it has some, when all calls made before have ended. Of this implementation only. */
+  end(): Promise<void> {
+    return this.#inTurn(() => this.#parts.team?.close());
   }
 
   /** Runs `work` when all calls made before have ended. */

@@ -90,10 +90,13 @@ export interface ScratchOptions {
   halfKv: boolean;
   /** Rows of the head held, 0 for none. */
   headRange: number;
+  /** Threads that compute at the same time. */
+  threads: number;
 }
 
 /** Allocates the scratch of a stage and tells the kernel of it. */
-export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfig, { halfKv, headRange }: ScratchOptions): Scratch {
+export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfig, options: ScratchOptions): Scratch {
+  const { halfKv, headRange, threads } = options;
   const lines = (floats: number) => arena.allocate(MAX_ROWS * floats * 4);
   const groups = sharedWidths(config);
   const headRows = Math.min(HEAD_ROWS, roundUp(headRange, 8));
@@ -101,7 +104,7 @@ export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfi
   const [x, normed, mixed] = [lines(config.hiddenSize), lines(config.hiddenSize), lines(mixedWidth(config))];
   const [cos, sin] = [lines(config.rotaryDim / 2), lines(config.rotaryDim / 2)];
   const [running, scores] = [lines(config.numHeads * 4), lines(config.numHeads * PAGE)];
-  const unpacked = arena.allocate(halfKv ? 8 * config.headDim * 4 : 0);
+  const unpacked = arena.allocate(halfKv ? threads * 8 * config.headDim * 4 : 0);
   const rows = arena.allocate(MAX_ROWS * structBytes(ROW));
   const model = arena.allocate(structBytes(MODEL));
   const blocks = Math.max(config.hiddenSize, config.intermediateSize, mixedWidth(config)) / 32;

@@ -6,6 +6,7 @@
 import { fromHalves, toHalves } from './kv-half';
 import { exp1, exp4, max4, rmsNorm, sigmoid4, sum4 } from './math';
 import { Layer, Model, PAGE, Row, ROW_BYTES } from './model';
+import { barrier, member, shareEnd, shareFirst } from './team';
 
 /** Positions whose keys or values are unpacked at a time: few, so that memory is fetched ahead while they are used (64: 27 instead of 40 tokens/s at a context of 2048). */
 const BLOCK = 8;
@@ -22,21 +23,19 @@ function rotate(head: usize, cos: usize, sin: usize, rotaryDim: i32): void {
   }
 }
 
-/** Norms and rotates the heads of one token, and appends its keys and values to the cache. */
+/** Norms and rotates the heads of one token, and appends its keys and values to the cache: each member its share of the heads of either kind. */
 function prepare(m: Model, layer: Layer, row: Row, q: usize, k: usize, v: usize, cos: usize, sin: usize): void {
-  const bytes = <usize>m.headDim << 2, kvBytes = <usize>m.kvHeads * bytes;
-  const qStep = m.gated ? bytes << 1 : bytes;
-  for (let h = 0, at = q; h < m.heads; h++, at += qStep) {
+  const bytes = <usize>m.headDim << 2, kvHead = <usize>shareFirst(m.kvHeads, 1), kvEnd = <usize>shareEnd(m.kvHeads, 1) * bytes;
+  const qStep = m.gated ? bytes << 1 : bytes, qEnd = q + <usize>shareEnd(m.heads, 1) * qStep;
+  for (let at = q + <usize>shareFirst(m.heads, 1) * qStep; at < qEnd; at += qStep) {
     if (m.gated) rmsNorm(at, layer.qNorm, at, m.headDim, m.epsilon);
     rotate(at, cos, sin, m.rotaryDim);
   }
-  for (let h = 0, at = k; h < m.kvHeads; h++, at += bytes) {
-    if (m.gated) rmsNorm(at, layer.kNorm, at, m.headDim, m.epsilon);
-    rotate(at, cos, sin, m.rotaryDim);
-  }
   const line = m.halfKv ? bytes >> 1 : bytes, share = <usize>PAGE * line;
-  let keys = pageOf(row, row.position / PAGE) + layer.pageOffset + <usize>(row.position % PAGE) * line;
-  for (let h: usize = 0; h < kvBytes; h += bytes, keys += share) {
+  let keys = pageOf(row, row.position / PAGE) + layer.pageOffset + <usize>(row.position % PAGE) * line + kvHead * share;
+  for (let h = kvHead * bytes; h < kvEnd; h += bytes, keys += share) {
+    if (m.gated) rmsNorm(k + h, layer.kNorm, k + h, m.headDim, m.epsilon);
+    rotate(k + h, cos, sin, m.rotaryDim);
     const values = keys + <usize>m.kvHeads * share;
     if (m.halfKv) {
       toHalves(k + h, keys, m.headDim);
@@ -176,16 +175,17 @@ function addBlock(m: Model, i: usize, first: usize, next: usize, block: usize, v
 /** A block's keys or values as floats. */
 function unpacked(m: Model, at: usize, count: i32): usize {
   if (!m.halfKv) return at;
-  fromHalves(at, m.unpacked, count * m.headDim);
-  return m.unpacked;
+  const to = m.unpacked + <usize>(member() * BLOCK * m.headDim << 2);
+  fromHalves(at, to, count * m.headDim);
+  return to;
 }
 
 /**
- * Rows `first` to `next - 1`, all of one session: their query heads that share key/value head `g`, over the page that begins at position `start`. Its keys and values
- * are read once for all of them.
+ * Rows `first` to `next - 1`, all of one session: their query heads `head` to `headEnd - 1`, which share these keys and values, over the page that begins at position
+ * `start`. Its keys and values are read once for all of them.
  */
-function attendPage(m: Model, rows: usize, first: i32, next: i32, g: i32, start: i32, keys: usize, values: usize): void {
-  const share = m.heads / m.kvHeads, head = <usize>(g * share), headEnd = head + <usize>share, line = <usize>m.headDim << (m.halfKv ? 1 : 2);
+function attendPage(m: Model, rows: usize, first: i32, next: i32, head: usize, headEnd: usize, start: i32, keys: usize, values: usize): void {
+  const line = <usize>m.headDim << (m.halfKv ? 1 : 2);
   const end = seen(rows, next - 1, start, PAGE);
   for (let at = 0; at < end; at += BLOCK) {
     const block = unpacked(m, keys + <usize>at * line, min(end - at, BLOCK));
@@ -207,19 +207,24 @@ function attendPage(m: Model, rows: usize, first: i32, next: i32, g: i32, start:
   }
 }
 
-/** Rows `first` to `next - 1`, all of one session, page by page. */
-function attendSession(m: Model, layer: Layer, rows: usize, first: i32, next: i32): void {
+/** Rows `first` to `next - 1`, all of one session, page by page: query heads `head` to `headEnd - 1`. */
+function attendSession(m: Model, layer: Layer, rows: usize, first: i32, next: i32, head: i32, headEnd: i32): void {
   const session = changetype<Row>(rows + <usize>first * ROW_BYTES), positions = changetype<Row>(rows + <usize>(next - 1) * ROW_BYTES).position + 1;
-  const share = (<usize>PAGE * <usize>m.headDim) << (m.halfKv ? 1 : 2);
-  for (let g = 0; g < m.kvHeads; g++) {
+  const share = (<usize>PAGE * <usize>m.headDim) << (m.halfKv ? 1 : 2), sharing = m.heads / m.kvHeads;
+  for (let from = head, to = 0; from < headEnd; from = to) {
+    const g = from / sharing;
+    to = min((g + 1) * sharing, headEnd);
     for (let page = 0; page * PAGE < positions; page++) {
       const keys = pageOf(session, page) + layer.pageOffset + <usize>g * share;
-      attendPage(m, rows, first, next, g, page * PAGE, keys, keys + <usize>m.kvHeads * share);
+      attendPage(m, rows, first, next, <usize>from, <usize>to, page * PAGE, keys, keys + <usize>m.kvHeads * share);
     }
   }
 }
 
-/** m.mixed [rows, heads * headDim] from m.q, m.k and m.v: every row's keys and values go into the cache first, then every row reads what it may see. */
+/**
+ * m.mixed [rows, heads * headDim] from m.q, m.k and m.v: every row's keys and values go into the cache first, then every row reads what it may see. Each member has its
+ * share of the query heads.
+ */
 export function attention(m: Model, layer: Layer, rows: usize, count: i32): void {
   const bytes = <usize>m.headDim << 2, line = <usize>m.kvHeads * bytes;
   const qStep = m.gated ? bytes << 1 : bytes, qLine = <usize>m.heads * qStep;
@@ -228,16 +233,30 @@ export function attention(m: Model, layer: Layer, rows: usize, count: i32): void
     const r = <usize>i, row = changetype<Row>(rows + r * ROW_BYTES);
     prepare(m, layer, row, m.q + r * qLine, m.k + r * line, m.v + r * line, m.cos + r * angles, m.sin + r * angles);
   }
-  const heads = <usize>(count * m.heads);
-  memory.fill(m.mixed, 0, heads * bytes);
-  memory.fill(m.running, 0, heads * offsetof<Running>());
-  for (let i: usize = 0; i < heads; i++) runningOf(m, 0, i).largest = -Infinity;
+  barrier();
+  const head = shareFirst(m.heads, 1), headEnd = shareEnd(m.heads, 1);
+  for (let i: usize = 0; i < <usize>count; i++) begin(m, i, <usize>head, <usize>headEnd);
   for (let first = 0, next = 0; first < count; first = next) {
     const pages = changetype<Row>(rows + <usize>first * ROW_BYTES).pages;
     for (next = first + 1; next < count && changetype<Row>(rows + <usize>next * ROW_BYTES).pages == pages;) next++;
-    attendSession(m, layer, rows, first, next);
+    attendSession(m, layer, rows, first, next, head, headEnd);
   }
-  for (let i: usize = 0; i < heads; i++) finish(m.mixed + i * bytes, runningOf(m, 0, i).sum, m.gated ? m.q + i * qStep + bytes : 0, m.headDim);
+  for (let i: usize = 0; i < <usize>count; i++) {
+    for (let h = i * <usize>m.heads + <usize>head, end = h + <usize>(headEnd - head); h < end; h++) {
+      finish(m.mixed + h * bytes, runningOf(m, 0, h).sum, m.gated ? m.q + h * qStep + bytes : 0, m.headDim);
+    }
+  }
+}
+
+/** Row i's heads have seen nothing yet. */
+function begin(m: Model, i: usize, head: usize, headEnd: usize): void {
+  const bytes = <usize>m.headDim << 2;
+  memory.fill(m.mixed + (i * <usize>m.heads + head) * bytes, 0, (headEnd - head) * bytes);
+  for (let h = head; h < headEnd; h++) {
+    const running = runningOf(m, i, h);
+    running.largest = -Infinity;
+    running.sum = 0;
+  }
 }
 
 /** out [n] = out / total, times sigmoid(gate) where there is one. */

@@ -4,6 +4,7 @@
  */
 import { dot, exp1, l2Norm, rmsNorm, sigmoid4, silu4, softplus } from './math';
 import { Layer, Model, Row, ROW_BYTES } from './model';
+import { shareEnd, shareFirst } from './team';
 import { spread0, spread1, spread2, spread3 } from './tile';
 
 /**
@@ -11,8 +12,13 @@ import { spread0, spread1, spread2, spread3 } from './tile';
  * [taps, channels], channels a multiple of 4. The state is a ring: the input of position p lies in line p mod (taps - 1), so nothing is moved.
  */
 export function causalConv(u: usize, state: usize, weight: usize, position: i32, taps: i32, channels: i32): void {
-  const line = <usize>channels << 2, oldest = state + <usize>(position % (taps - 1)) * line, stateEnd = state + <usize>(taps - 1) * line;
-  for (let c: usize = 0; c < line; c += 16) {
+  convolve(u, state, weight, position, taps, <usize>channels << 2, 0, <usize>channels << 2);
+}
+
+/** The same for the channels whose bytes of a line, which has `line`, go from `first` to `end`. */
+function convolve(u: usize, state: usize, weight: usize, position: i32, taps: i32, line: usize, first: usize, end: usize): void {
+  const oldest = state + <usize>(position % (taps - 1)) * line, stateEnd = state + <usize>(taps - 1) * line;
+  for (let c = first; c < end; c += 16) {
     const raw = v128.load(u + c);
     let acc = f32x4.splat(0), w = weight + c, past = oldest + c;
     for (let j = 1; j < taps; j++) {
@@ -86,9 +92,9 @@ export function deltaRule(s: usize, q: usize, k: usize, v: usize, decay: f32, be
   for (let c: usize = 0, end = <usize>valueDim << 2; c < end; c += 64, s += stripe) deltaStripe(s, q, k, v + c, decay, beta, kq, out + c, keyDim);
 }
 
-/** b <- beta = sigmoid(b), a <- e^g with g = decay * softplus(a + dt_bias), for the heads of one token. */
-function gates(m: Model, layer: Layer, b: usize, a: usize): void {
-  for (let h: usize = 0, end = <usize>m.valueHeads << 2; h < end; h += 4) {
+/** b <- beta = sigmoid(b), a <- e^g with g = decay * softplus(a + dt_bias), for heads `first` to `end - 1` of one token. */
+function gates(layer: Layer, b: usize, a: usize, first: i32, last: i32): void {
+  for (let h = <usize>first << 2, end = <usize>last << 2; h < end; h += 4) {
     store<f32>(b + h, f32x4.extract_lane(sigmoid4(v128.load32_splat(b + h)), 0));
     store<f32>(a + h, exp1(load<f32>(layer.decay + h) * softplus(load<f32>(a + h) + load<f32>(layer.dtBias + h))));
   }
@@ -100,34 +106,42 @@ function gatedNorm(out: usize, weight: usize, z: usize, n: i32, epsilon: f32): v
   for (let i: usize = 0, end = <usize>n << 2; i < end; i += 16) v128.store(out + i, f32x4.mul(v128.load(out + i), silu4(v128.load(z + i))));
 }
 
-/** m.mixed [rows, valueHeads * valueDim] from m.qkv, m.z, m.b and m.a, advancing each row's session. */
+/** m.mixed [rows, valueHeads * valueDim] from m.qkv, m.z, m.b and m.a, advancing each row's session: each member its share of the key heads and all that belongs to them. */
 export function gatedDeltaNet(m: Model, layer: Layer, rows: usize, count: i32): void {
+  const keyHead = shareFirst(m.keyHeads, 1), keyHeadEnd = shareEnd(m.keyHeads, 1), share = m.valueHeads / m.keyHeads;
   const keyBytes = <usize>m.keyDim << 2, valueBytes = <usize>m.valueDim << 2;
   const keysAt = <usize>m.keyHeads * keyBytes, valuesAt = keysAt << 1, mixedLine = <usize>m.valueHeads * valueBytes;
   const qkvLine = valuesAt + mixedLine, gateLine = <usize>((m.valueHeads + 7) & ~7) << 2;
   const convBytes = <usize>(m.taps - 1) * qkvLine;
   for (let i: usize = 0; i < <usize>count; i++) {
     const row = changetype<Row>(rows + i * ROW_BYTES), u = m.qkv + i * qkvLine;
-    causalConv(u, row.state + layer.stateOffset, layer.conv, row.position, m.taps, <i32>(qkvLine >> 2));
-    for (let at = u; at < u + keysAt; at += keyBytes) l2Norm(at, m.keyDim, <f32>1 / sqrt<f32>(<f32>m.keyDim));
-    for (let at = u + keysAt; at < u + valuesAt; at += keyBytes) l2Norm(at, m.keyDim, 1);
-    gates(m, layer, m.b + i * gateLine, m.a + i * gateLine);
+    const state = row.state + layer.stateOffset, first = <usize>keyHead * keyBytes, end = <usize>keyHeadEnd * keyBytes;
+    const value = valuesAt + <usize>(keyHead * share) * valueBytes, valueEnd = valuesAt + <usize>(keyHeadEnd * share) * valueBytes;
+    convolve(u, state, layer.conv, row.position, m.taps, qkvLine, first, end);
+    convolve(u, state, layer.conv, row.position, m.taps, qkvLine, keysAt + first, keysAt + end);
+    convolve(u, state, layer.conv, row.position, m.taps, qkvLine, value, valueEnd);
+    for (let at = first; at < end; at += keyBytes) {
+      l2Norm(u + at, m.keyDim, <f32>1 / sqrt<f32>(<f32>m.keyDim));
+      l2Norm(u + keysAt + at, m.keyDim, 1);
+    }
+    gates(layer, m.b + i * gateLine, m.a + i * gateLine, keyHead * share, keyHeadEnd * share);
   }
   // Row after row of one session while a stripe of its state is in the cache, and each session's state from front to back.
   for (let first = 0, next = 0; first < count; first = next) {
     const state = changetype<Row>(rows + <usize>first * ROW_BYTES).state;
     for (next = first + 1; next < count && changetype<Row>(rows + <usize>next * ROW_BYTES).state == state;) next++;
-    advance(m, layer, state + layer.stateOffset + convBytes, <usize>first, <usize>next);
+    advance(m, layer, state + layer.stateOffset + convBytes, <usize>first, <usize>next, keyHead * share, keyHeadEnd * share);
   }
 }
 
-/** Heads of rows `first` to `next - 1`, all of one session, whose state of the delta rule lies at `s`. */
-function advance(m: Model, layer: Layer, s: usize, first: usize, next: usize): void {
+/** Value heads `head` to `headEnd - 1` of rows `first` to `next - 1`, all of one session, whose state of the delta rule lies at `s`. */
+function advance(m: Model, layer: Layer, s: usize, first: usize, next: usize, head: i32, headEnd: i32): void {
   const keyBytes = <usize>m.keyDim << 2, valueBytes = <usize>m.valueDim << 2, stripe = <usize>m.keyDim << 6;
   const keysAt = <usize>m.keyHeads * keyBytes, valuesAt = keysAt << 1, mixedLine = <usize>m.valueHeads * valueBytes;
   const qkvLine = valuesAt + mixedLine, gateLine = <usize>((m.valueHeads + 7) & ~7) << 2;
   const share = m.valueHeads / m.keyHeads;
-  for (let h = 0; h < m.valueHeads; h++) {
+  s += <usize>head * <usize>m.keyDim * valueBytes;
+  for (let h = head; h < headEnd; h++) {
     const key = <usize>(h / share) * keyBytes, value = <usize>h * valueBytes, gate = <usize>h << 2;
     for (let c: usize = 0; c < valueBytes; c += 64, s += stripe) {
       for (let i = first; i < next; i++) {

@@ -8,9 +8,12 @@ import { gemvQ4Plain, quadQ4Plain } from './product-q4-plain';
 import { gemvQ4, int32SumsAreFaster, pairQ4, quadQ4 } from './product-q4-relaxed';
 import { gemvQ8, quadQ8 } from './product-q8';
 import { BYTES, BYTES_QUAD, BYTES_SPLIT, NIBBLE_PAIRS, PAIRS, PAIRS_QUAD, quantizeRow } from './quantize';
+import { barrier, shareEnd, shareFirst } from './team';
 import { Q4_TILE, Q8_TILE } from './tile';
 
 const NONE = -1;
+/** A member of a team (team.ts) computes whole runs of so many rows, and rounds as many columns. */
+export const RUN: i32 = 32;
 /** Row groups that go through all of more than four tokens before the next do: few enough to stay in the cache. */
 const GROUPS: i32 = 4;
 
@@ -19,10 +22,11 @@ let quads: usize = 0;
 /** Which format q4_0's activations have here. */
 let q4Format: i32 = NIBBLE_PAIRS;
 
-/** The current activations: `tokens` lines of `columns` floats, and which format of them lies at `quads`. */
+/** The current activations: `tokens` lines of `columns` floats, whether the whole team may read them, and which format of them lies at `quads`. */
 let x: usize = 0;
 let columns: i32 = 0;
 let tokens: i32 = 0;
+let shared: bool = false;
 let rounded: i32 = NONE;
 
 /**
@@ -34,11 +38,15 @@ export function setProductScratch(at: usize, sums: i32): void {
   if (ASC_FEATURE_RELAXED_SIMD) q4Format = (sums ? sums == 32 : int32SumsAreFaster()) ? BYTES : BYTES_SPLIT;
 }
 
-/** Names the activations of the products that follow: `rows` lines of `width` floats. Lines up to the next multiple of 4 are read (and ignored). */
+/**
+ * Names the activations of the products that follow: `rows` lines of `width` floats. Lines up to the next multiple of 4 are read (and ignored). Any member of the team may
+ * have written them just now.
+ */
 export function input(at: usize, width: i32, rows: i32): void {
   x = at;
   columns = width;
   tokens = rows;
+  shared = false;
   rounded = NONE;
 }
 
@@ -48,11 +56,23 @@ function quadBytes(format: i32): usize {
 }
 
 function round(format: i32): void {
-  const quad = quadBytes(format);
+  const first = shareFirst(columns, RUN), count = shareEnd(columns, RUN) - first, quad = quadBytes(format);
+  const from = x + (<usize>first << 2), to = quads + <usize>(first >> 5) * (format <= BYTES_SPLIT ? BYTES_QUAD : PAIRS_QUAD);
   for (let i: usize = 0; i < <usize>tokens; i++) {
-    quantizeRow(x + i * (<usize>columns << 2), quads + (i >> 2) * quad + ((i & 3) << 2), columns, format);
+    quantizeRow(from + i * (<usize>columns << 2), to + (i >> 2) * quad + ((i & 3) << 2), count, format);
   }
+}
+
+/** Sees to it that the activations can be read, as floats and (unless `format` is NONE) rounded. */
+function prepare(format: i32): void {
+  if (!shared) barrier();
+  shared = true;
+  if (format == NONE || format == rounded) return;
+  // Others may still be multiplying with those of another format.
+  if (rounded != NONE) barrier();
+  round(format);
   rounded = format;
+  barrier();
 }
 
 /** Row distance of a product's result, in floats: rows rounded up to whole groups. */
@@ -60,15 +80,21 @@ export function widthOf(w: Matrix): i32 {
   return (w.rows + 7) & ~7;
 }
 
-/** y [tokens rounded up to 4 (unless 1), widthOf(w)] = W x of the current activations. */
+/** y [tokens rounded up to 4 (unless 1), widthOf(w)] = W x of the current activations; of a team each member's share of the rows, in runs of RUN. */
 export function product(w: Matrix, y: usize): void {
   productRows(w, 0, w.rows, y, widthOf(w));
 }
 
 /**
- * Rows `first` to `first + count - 1` of W x; `first` is a multiple of 32. Lines of y lie `width` floats apart, and `count` rounded up to 8 is written.
+ * Rows `first` to `first + count - 1` of W x, each member its share; `first` is a multiple of 32. Lines of y lie `width` floats apart, and `count` rounded up to 8 is written.
  */
 export function productRows(w: Matrix, first: i32, count: i32, y: usize, width: i32): void {
+  prepare(w.type == F32 ? NONE : w.type == Q4_0 ? q4Format : PAIRS);
+  const skip = shareFirst(count, RUN);
+  multiplyRows(w, first + skip, shareEnd(count, RUN) - skip, y + (<usize>skip << 2), width);
+}
+
+function multiplyRows(w: Matrix, first: i32, count: i32, y: usize, width: i32): void {
   const last = first + count;
   for (let i = 0, at = w.parts; i < w.partCount; i++, at += offsetof<Part>()) {
     const part = changetype<Part>(at);
@@ -87,8 +113,7 @@ function multiply(type: i32, data: usize, skip: i32, count: i32, y: usize, width
     else gemmF32(data, x, y, groups, columns, (tokens + 3) & ~3, line);
     return;
   }
-  const format = type == Q4_0 ? q4Format : PAIRS;
-  if (rounded != format) round(format);
+  const format = rounded;
   const quad = quadBytes(format), group = <usize>(columns >> 5) * (type == Q4_0 ? Q4_TILE : Q8_TILE);
   data += <usize>(skip >> 3) * group;
   for (; groups > 0;) {

@@ -1,0 +1,35 @@
+import type { PipelineMember } from '../stage.ts';
+
+/** A stage, or what it held, is gone: evicted, restarted, redeployed, cut off. Trying again may help. */
+export class StageLostError extends Error {
+  override readonly name = 'StageLostError';
+}
+
+/** The way to a member of a pipeline. Any of its methods may throw `StageLostError` at any time, and whether the call was carried out is then not known. */
+export interface Peer extends PipelineMember {
+  /**
+   * Which instance of the stage answers; connects to it, and loads it, where that is needed. Another answer than before means that the sessions it held are gone.
+   * Throws `StageLostError`, or another Error when trying again would not help: an instance of another model, plan or version.
+   */
+  connect(): Promise<string>;
+}
+
+/** A stage of this process, which is never lost. */
+export function localPeer(member: PipelineMember): Peer {
+  return {
+    spec: member.spec,
+    connect: async () => 'local',
+    open: (session) => member.open(session),
+    fork: (session, as, tokens) => member.fork(session, as, tokens),
+    bytesOf: (sessions) => member.bytesOf(sessions),
+    close: (session) => member.close(session),
+    step: (batch, signal) => member.step(batch, signal),
+    head: (session, query) => member.head(session, query),
+    snapshot: (session) => member.snapshot(session),
+    restore: (session, snapshot) => member.restore(session, snapshot),
+    memory: () => member.memory(),
+    reserve: (wanted) => member.reserve(wanted),
+    embed: (ids) => member.embed(ids),
+    answer: (hidden, queries) => member.answer(hidden, queries),
+  };
+}
