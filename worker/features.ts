@@ -1,12 +1,17 @@
+import { readSignals } from '../models/capability/signals.ts';
 import type { ChatParameters, ChatRequest } from '../routes/schema/chat.ts';
 import type { ChatMessage } from '../routes/schema/message.ts';
 import { type Features, type Obstacle, plainFeatures } from './routing/types.ts';
 
-/** What the routing rules need to know of a validated request. Pure. */
-export function extractFeatures(request: ChatRequest): Features {
+/**
+ * What the routing rules need to know of a validated request. Pure.
+ * @param correction what engines counted over what was estimated of earlier prompts (`corrected` in models/capability/signals.ts)
+ */
+export function extractFeatures(request: ChatRequest, correction = 1): Features {
   const { body } = request;
   return {
     ...plainFeatures,
+    ...readSignals(body.messages, correction),
     stream: request.stream,
     model: body.model,
     promptBytes: promptBytes(body.messages),

@@ -1,4 +1,7 @@
+import type { Gate } from '../../models/capability/gate.ts';
 import type { Reason } from './reasons.ts';
+
+export type { Gate };
 
 export type Route = 'edge' | 'origin';
 
@@ -93,16 +96,6 @@ export interface Calibration {
   /** Reliability: score and the share of good answers there, by rising score. */
   curve: [score: number, probability: number][];
   gate: Gate | null;
-}
-
-/** The confidence gate: how many tokens of an answer are held back, and what they must look like. */
-export interface Gate {
-  tokens: number;
-  /** Which quantile of their log-probabilities is looked at, 0..1, and what it must be at least. */
-  quantile: number;
-  minLogprob: number;
-  /** What the difference of the first two log-probabilities must be at least on average; null: not looked at. */
-  minMargin: number | null;
 }
 
 /** The edge was asked and refused. */
