@@ -79,7 +79,8 @@ export class PipelineStage implements Stage {
     await this.#create(copy, async (epochs) => {
       await this.#release(copy);
       await this.#hold(source, epochs);
-      await this.#copy(source, copy, position, epochs);
+      await this.#copy(source, copy, position);
+      copy.epochs = epochs;
     });
   }
 
@@ -103,7 +104,7 @@ export class PipelineStage implements Stage {
     const sequences = shares.map(({ sequence }) => sequence);
     for (const sequence of sequences) sequence.busy = true;
     try {
-      const passed = await this.#mending(sequences, () => this.#pass(shares, signal), signal);
+      const passed = await this.#mending(sequences, (epochs) => this.#pass(shares, epochs, signal), signal);
       return batch.map(({ head, heads }, i) => {
         const { answers } = passed[i]!;
         return { hidden: null, head: head ? answers[0]! : null, ...(heads && { heads: answers }) };
@@ -135,9 +136,9 @@ export class PipelineStage implements Stage {
     sequence.hidden = hidden;
     await this.#create(sequence, async (epochs) => {
       await this.#release(sequence);
-      sequence.name = this.#sequences.newName();
+      this.#rename(sequence);
       await this.#members.eachLayers((peer, i) => peer.restore(sequence.name, parts[i]!));
-      this.#isHeldBy(sequence, epochs);
+      sequence.epochs = epochs;
     });
   }
 
@@ -170,17 +171,17 @@ export class PipelineStage implements Stage {
     });
   }
 
-  /** A pass of sessions whose state is held, and then that of so many more tokens. */
-  async #pass(shares: Share[], signal?: AbortSignal): Promise<Passed[]> {
+  /** Takes sessions on, whose state these instances hold. */
+  async #pass(shares: Share[], epochs: string[], signal?: AbortSignal): Promise<Passed[]> {
     await this.#reserve(shares);
-    const epochs = shares.map(({ sequence }) => sequence.epochs);
     for (const { sequence } of shares) sequence.epochs = null;
     const model = { members: this.#members, vocabulary: this.#vocabulary, width: this.#config.hiddenSize };
     const passed = await pass(shares, model, signal);
     for (const [i, { sequence, ids, position }] of shares.entries()) {
+      // Not when they are computed again.
       if (position === sequence.tokens.length) sequence.tokens.push(...ids);
       sequence.hidden = passed[i]!.hidden;
-      sequence.epochs = epochs[i]!;
+      sequence.epochs = epochs;
     }
     return passed;
   }
@@ -240,31 +241,31 @@ export class PipelineStage implements Stage {
     await this.#release(sequence);
     const { tokens } = sequence;
     const nearest = this.#sequences.nearest(tokens, epochs, this.#cutBack);
-    if (nearest) await this.#copy(nearest.sequence, sequence, nearest.tokens, epochs);
+    if (nearest) await this.#copy(nearest.sequence, sequence, nearest.tokens);
     else {
-      sequence.name = this.#sequences.newName();
+      this.#rename(sequence);
       await this.#members.eachLayers((peer) => peer.open(sequence.name));
-      this.#isHeldBy(sequence, epochs);
     }
     const known = nearest?.tokens ?? 0;
-    if (known < tokens.length) await this.#pass([{ sequence, position: known, ids: tokens.slice(known), queries: [] }]);
+    if (known < tokens.length) await this.#pass([{ sequence, position: known, ids: tokens.slice(known), queries: [] }], epochs);
+    // Only now: what fails halfway is not held.
+    sequence.epochs = epochs;
   }
 
   /** Gives a session the state that another was in after so many tokens. Asks for it at once: in a moment, the other may go on. */
-  async #copy(source: Sequence, copy: Sequence, tokens: number, epochs: string[]): Promise<void> {
-    copy.name = this.#sequences.newName();
+  async #copy(source: Sequence, copy: Sequence, tokens: number): Promise<void> {
+    this.#rename(copy);
     try {
       await this.#members.eachLayers((peer) => peer.fork(source.name, copy.name, tokens));
     } catch (error) {
-      // A stage that has closed it, its lease being over.
+      // A stage may have closed it, its lease being over.
       if (isLoss(error)) source.epochs = null;
       throw error;
     }
-    this.#isHeldBy(copy, epochs);
   }
 
-  #isHeldBy(sequence: Sequence, epochs: string[]): void {
-    sequence.epochs = epochs;
+  #rename(sequence: Sequence): void {
+    sequence.name = this.#sequences.newName();
     sequence.reserved = 0;
   }
 
