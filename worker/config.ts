@@ -11,6 +11,8 @@ export interface Env {
   ORIGIN_MONITOR?: DurableObjectNamespace;
   /** Store of the list of pools (key `origins`), for lists that change without a deployment. Without it, or without the key, NEARSIDE_ORIGINS counts. */
   ORIGINS?: KVNamespace;
+  /** Client to fetch images through: a network that reaches public addresses and no others. Without it, the gateway's own. */
+  IMAGE_NETWORK?: Fetcher;
   /** Clients to fetch an endpoint through, by reference from the list of pools. */
   [binding: `ORIGIN_${string}`]: unknown;
   [variable: `NEARSIDE_${string}`]: string | undefined;
@@ -36,6 +38,21 @@ export interface Config {
     parse(value: unknown, source: string): PoolConfig[];
     /** Pause between two looks at the endpoints' load, and between two readings of what was seen, milliseconds. */
     pollMs: number;
+  };
+  images: {
+    /** Of one file, bytes. */
+    maxBytes: number;
+    /** Of all that are sent as data, bytes: what a client could send itself. */
+    maxTotalBytes: number;
+    /** Images in a request. */
+    maxCount: number;
+    /** Width times height. */
+    maxPixels: number;
+    /** Remote images are fetched here instead of by the origin, within `timeoutMs` each. */
+    fetch: boolean;
+    timeoutMs: number;
+    /** Server for DNS over HTTPS, to look a name's addresses up before anything is fetched from it; null for none. */
+    dns: string | null;
   };
   /** The region the gateway is in; null to go by where requests come from. */
   region: string | null;
@@ -97,6 +114,16 @@ const variables = z.object({
   NEARSIDE_ORIGIN_THINKING_TIMEOUT_MS: whole(1, 3_600_000, 'milliseconds').optional(),
   NEARSIDE_ORIGIN_TOTAL_TIMEOUT_MS: milliseconds(600_000),
   NEARSIDE_ORIGIN_POLL_MS: count(1_500, 10, 60_000, 'milliseconds'),
+  NEARSIDE_IMAGE_MAX_BYTES: count(8 * 1024 * 1024, 1, 100 * 1024 * 1024, 'bytes'),
+  NEARSIDE_IMAGE_MAX_COUNT: count(16, 1, 1_000, 'images'),
+  NEARSIDE_IMAGE_MAX_PIXELS: count(50_000_000, 1, 1_000_000_000, 'pixels'),
+  NEARSIDE_FETCH_IMAGES: z.enum(['0', '1']).default('0').describe('0 or 1'),
+  NEARSIDE_IMAGE_TIMEOUT_MS: milliseconds(10_000),
+  NEARSIDE_IMAGE_DNS: z
+    .string()
+    .regex(/^https:\/\/[^\s?#@]+$/)
+    .optional()
+    .describe('an https URL without credentials or query'),
   NEARSIDE_REGION: token,
   NEARSIDE_COMMIT_AFTER_MS: milliseconds(2_000),
   NEARSIDE_KEEPALIVE_MS: milliseconds(500),
@@ -137,6 +164,16 @@ export function parseConfig(env: Env): Config {
       prefixCache: vars.NEARSIDE_EDGE_PREFIX_CACHE,
     },
     origins: { pools: originPools(vars, env, timeouts, parse), parse, pollMs: vars.NEARSIDE_ORIGIN_POLL_MS },
+    images: {
+      maxBytes: vars.NEARSIDE_IMAGE_MAX_BYTES,
+      // Base64 has four characters for three bytes.
+      maxTotalBytes: Math.floor((vars.NEARSIDE_MAX_BODY_BYTES * 3) / 4),
+      maxCount: vars.NEARSIDE_IMAGE_MAX_COUNT,
+      maxPixels: vars.NEARSIDE_IMAGE_MAX_PIXELS,
+      fetch: vars.NEARSIDE_FETCH_IMAGES === '1',
+      timeoutMs: vars.NEARSIDE_IMAGE_TIMEOUT_MS,
+      dns: vars.NEARSIDE_IMAGE_DNS ?? null,
+    },
     region: vars.NEARSIDE_REGION ?? null,
     http: {
       maxBodyBytes: vars.NEARSIDE_MAX_BODY_BYTES,

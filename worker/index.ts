@@ -9,6 +9,8 @@ import { NearsideGateway } from './gateway.ts';
 import { misconfigured } from './health.ts';
 import { errorFields, log } from './observe/log.ts';
 import { OriginDirectory } from './origin/directory.ts';
+import { createImageGate, type ImageGate } from './origin/images/index.ts';
+import { createResolver } from './origin/images/resolver.ts';
 import { watchPools } from './origin/watch.ts';
 
 export { OriginMonitor } from './origin/monitor.ts';
@@ -62,7 +64,12 @@ function originDirectory(env: Env, config: Config, region: string | null): Origi
   const tools = { fetchOf, background: waitUntil };
   const stored = store ? () => store.get('origins') : null;
   const watch = env.ORIGIN_MONITOR ? watchPools(env.ORIGIN_MONITOR, region, config.origins.pollMs, waitUntil) : null;
-  return new OriginDirectory({ ...config.origins, stored, region, tools, watch });
+  return new OriginDirectory({ ...config.origins, stored, region, tools, images: imageGate(env, config), watch });
+}
+
+function imageGate({ IMAGE_NETWORK: network }: Env, { images }: Config): ImageGate {
+  const resolve = images.dns === null ? null : createResolver(images.dns, fetch);
+  return createImageGate(images, { fetch: network ? network.fetch.bind(network) : fetch, resolve });
 }
 
 /** Says what is wrong with the settings wherever it is asked, and does nothing else. */

@@ -33,7 +33,9 @@ import type { SeenRequest } from './seen-request.ts';
  * It is many endpoints: /e/NAME/v1 is the one of that name. Alternatives for endpoints or attempts (by x-request-id) are separated by `||`, the first that fits
  * is played: `a> status 500 || 2> tokens 1; finish; done || stall`.
  *
- * GET /seen/ID tells what arrived last with that x-request-id: body, headers, and whether the client left before the end, and when; GET /attempts/ID tells all of
+ * GET /files/ID/SCRIPT plays a script, too, for an address that a client may name.
+ *
+ * GET /seen/ID tells what arrived last with that x-request-id, or at /files/ID: body, headers, and whether the client left before the end, and when; GET /attempts/ID tells all of
  * them. PUT /e/NAME/state sets what GET /e/NAME/health and /e/NAME/metrics say (`{status, metrics}`); GET /e/NAME/scrapes counts how often they were asked.
  */
 export interface FaultOrigin {
@@ -52,6 +54,20 @@ interface EndpointState {
 class Records {
   readonly seen = new Map<string, SeenRequest[]>();
   readonly #states = new Map<string, EndpointState>();
+
+  /** Remembers a request, and how it ends. Returns how many there have been with that id. */
+  add(id: string, request: IncomingMessage, response: ServerResponse, endpoint: string, body: Record<string, unknown>): number {
+    const headers = request.headers as Record<string, string>;
+    const record: SeenRequest = { body, headers, endpoint, closed: false, aborted: false, abortedAt: null };
+    const attempts = [...(this.seen.get(id) ?? []), record];
+    this.seen.set(id, attempts);
+    response.on('close', () => {
+      record.closed = true;
+      record.aborted = !response.writableFinished;
+      record.abortedAt = record.aborted ? Date.now() : null;
+    });
+    return attempts.length;
+  }
 
   state(name: string): EndpointState {
     const state = this.#states.get(name) ?? { status: 200, metrics: null, scrapes: 0 };
@@ -83,6 +99,11 @@ async function handle(request: IncomingMessage, response: ServerResponse, record
     return sendJson(response, 200, about === 'seen' ? (all.at(-1) ?? null) : all);
   }
   if (path === '/v1/chat/completions') return answerChat(request, response, records, endpoint);
+  const [, file, script = ''] = /^\/files\/([^/]+)\/(.*)$/.exec(path) ?? [];
+  if (file) {
+    records.add(file, request, response, endpoint, {});
+    return play(response, decodeURIComponent(script), false);
+  }
   if (path === '/v1/models') return sendJson(response, records.state(endpoint).status, { object: 'list', data: [] });
   if (path === '/state') {
     Object.assign(records.state(endpoint), JSON.parse(await bodyOf(request)));
@@ -94,25 +115,11 @@ async function handle(request: IncomingMessage, response: ServerResponse, record
 }
 
 async function answerChat(request: IncomingMessage, response: ServerResponse, records: Records, endpoint: string): Promise<void> {
-  const record: SeenRequest = {
-    body: JSON.parse(await bodyOf(request)),
-    headers: request.headers as Record<string, string>,
-    endpoint,
-    closed: false,
-    aborted: false,
-    abortedAt: null,
-  };
-  const id = String(request.headers['x-request-id']);
-  const attempts = records.seen.get(id) ?? [];
-  records.seen.set(id, [...attempts, record]);
-  response.on('close', () => {
-    record.closed = true;
-    record.aborted = !response.writableFinished;
-    record.abortedAt = record.aborted ? Date.now() : null;
-  });
-  const messages = record.body.messages as { content: unknown }[];
-  const script = alternativeFor(String(messages.at(-1)?.content ?? ''), endpoint, attempts.length + 1);
-  await play(response, script, record.body.stream === true);
+  const body: Record<string, unknown> = JSON.parse(await bodyOf(request));
+  const attempt = records.add(String(request.headers['x-request-id']), request, response, endpoint, body);
+  const messages = body.messages as { content: unknown }[];
+  const script = alternativeFor(String(messages.at(-1)?.content ?? ''), endpoint, attempt);
+  await play(response, script, body.stream === true);
 }
 
 function answerScrape(response: ServerResponse, path: string, state: EndpointState): void {

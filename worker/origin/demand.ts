@@ -7,6 +7,7 @@ const modalityOf: Record<string, string> = {
   text: 'text',
   refusal: 'text',
   image_url: 'image',
+  input_image: 'image',
   input_audio: 'audio',
   audio_url: 'audio',
   video_url: 'video',

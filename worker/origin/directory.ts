@@ -6,6 +6,7 @@ import type { OriginCall } from './attempt.ts';
 import { type CallTools, callPool } from './call.ts';
 import { demandOf, modalitiesOf } from './demand.ts';
 import { OriginFailure } from './failure.ts';
+import type { ImageGate } from './images/index.ts';
 import { Pool } from './pool.ts';
 import type { PoolConfig } from './pool-config.ts';
 import { mayAskAgain } from './retry.ts';
@@ -34,6 +35,8 @@ export interface OriginSources {
   parse(value: unknown, source: string): PoolConfig[];
   region: string | null;
   tools: CallTools;
+  /** What every request with images goes through. */
+  images: ImageGate;
   /** Told at every request, to bring what the monitor sees into the endpoints. */
   watch: ((pools: Pool[]) => void) | null;
 }
@@ -95,8 +98,9 @@ export class OriginDirectory {
     return { pools: [first, ...others], edge: fallback.includes('edge') };
   }
 
-  /** Asks the pools one after the other until one answers. Throws the last one's failure. */
-  async answer(chain: Chain, call: OriginCall): Promise<OriginAnswer> {
+  /** Asks the pools one after the other until one answers. Throws the last one's failure, or 400 or 413 for an image that none of them gets to see. */
+  async answer(chain: Chain, asked: OriginCall): Promise<OriginAnswer> {
+    const call = { ...asked, request: await this.#sources.images(asked.request, asked.signal) };
     const notes: string[] = [];
     const last = chain.pools.at(-1);
     for (const pool of chain.pools) {
