@@ -6,7 +6,7 @@ import { chooseKernel, instantiateKernel, type KernelModules, type KernelTeam } 
 import { LocalStage } from './local-stage.ts';
 import type { Observe } from './observe.ts';
 import { allocateScratch, checkShapes } from './scratch.ts';
-import { Sessions, stateLayout } from './sessions.ts';
+import { keepsHalves, Sessions, stateLayout } from './sessions.ts';
 import { StageError, type StageSpec } from './stage.ts';
 import { WeightLoader } from './weights.ts';
 import { type YieldNow, yieldNow } from './yield-now.ts';
@@ -47,8 +47,7 @@ export async function loadStage(options: LoadOptions): Promise<LocalStage> {
   const spec = options.spec ?? wholeModel(manifest);
   checkSpec(spec, manifest);
   checkShapes(config);
-  // A pack of floats is there for exactness; anything else has lost more in its weights than halves lose.
-  const halfKv = manifest.quantization !== 'f32' && config.headDim % 8 === 0;
+  const halfKv = keepsHalves(manifest);
   const arena = new Arena(options.maxBytes, team !== undefined);
   const kernel = team ? await team.start(arena) : instantiateKernel(chooseKernel(options.modules), arena.memory);
   const contextLength = Math.min(config.contextLength, options.contextLength ?? config.contextLength);

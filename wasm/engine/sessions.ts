@@ -1,4 +1,5 @@
 import type { ModelConfig } from '../../models/config.ts';
+import type { Manifest } from '../../models/pack/manifest.ts';
 import { type Arena, Pool } from './arena.ts';
 import { StageError, type StageSpec } from './stage.ts';
 import type { LayerPlaces } from './weights.ts';
@@ -34,6 +35,10 @@ export interface StateLayout {
 }
 
 const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
+
+/** Whether keys and values are kept as halves. A pack of floats is there for exactness; anything else has lost more in its weights than halves lose. */
+export const keepsHalves = ({ quantization, config }: Pick<Manifest, 'quantization' | 'config'>): boolean =>
+  quantization !== 'f32' && config.headDim % 8 === 0;
 
 /** @param halfKv keys and values are kept as halves */
 export function stateLayout(config: ModelConfig, { layers }: StageSpec, contextLength: number, halfKv: boolean): StateLayout {
