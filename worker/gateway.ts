@@ -11,19 +11,21 @@ import { health, readiness } from './health.ts';
 import { log } from './observe/log.ts';
 import type { Chain, OriginDirectory } from './origin/directory.ts';
 import { OriginFailure } from './origin/failure.ts';
-import { autoModel, type PlainDecision as Decision, decide, type RoutingState } from './routing/decide.ts';
-import type { Features, Limits } from './routing/types.ts';
+import { autoModel, decide } from './routing/decide.ts';
+import { answerPrior, estimateEdge, estimateOrigin } from './routing/estimate.ts';
+import type { EdgeState, Estimates } from './routing/estimates.ts';
+import { policyOf } from './routing/policies.ts';
+import { edgePrices, originPriceOf } from './routing/prices.ts';
+import type { Chosen, Features, Limits } from './routing/types.ts';
 
 /** The models' date: that of this API, as no better one is known. Unix time, seconds. */
 const created = Date.UTC(2026, 10, 1) / 1000;
 
-type Chosen = Exclude<Decision, { route: 'none' }>;
-
-/** One request on its way: the decision and the state change as routes refuse. */
+/** One request on its way: the decision and the estimates change as routes refuse. */
 interface Placement {
   request: ChatRequest;
   features: Features;
-  state: RoutingState;
+  estimates: Estimates;
   /** The pools that the origin route consists of. */
   chain: Chain;
   chosen: Chosen;
@@ -54,9 +56,8 @@ export class NearsideGateway implements Gateway {
     const features = extractFeatures(request);
     const named = features.model === autoModel ? null : features.model;
     const chain = await this.#origins.chain(named, request, features.promptBytes);
-    const origin = chain.pools[0] ? { model: chain.pools[0].config.model, failure: null } : null;
-    const state: RoutingState = { edge: this.#edge ? await this.#edge.state() : null, origin };
-    const placement: Placement = { request, features, state, chain, chosen: this.#choose(features, state), call, committed: false };
+    const estimates = estimatesOf(this.#edge ? await this.#edge.state() : null, chain);
+    const placement: Placement = { request, features, estimates, chain, chosen: this.#choose(features, estimates), call, committed: false };
     const answering = this.#answer(placement);
     if (!request.stream) return answering;
 
@@ -77,13 +78,13 @@ export class NearsideGateway implements Gateway {
       if (!('refused' in outcome)) return outcome;
       log('route_refused', { id: placement.call.id, route: chosen.route, code: outcome.refused.code });
       if (placement.committed) throw outcome.refused;
-      placement.state = outcome.state;
+      placement.estimates = outcome.estimates;
       placement.features = outcome.features ?? placement.features;
-      placement.chosen = this.#choose(placement.features, placement.state);
+      placement.chosen = this.#choose(placement.features, placement.estimates);
     }
   }
 
-  async #askEdge({ request, features, state, call }: Placement, chosen: Chosen): Promise<ChatAnswer | Refused> {
+  async #askEdge({ request, features, estimates, call }: Placement, chosen: Chosen): Promise<ChatAnswer | Refused> {
     const edge = this.#edge!;
     const scopes = { key: call.caller, shared: 'everyone', off: null };
     const cacheScope = scopes[this.#config.edge.prefixCache];
@@ -92,7 +93,7 @@ export class NearsideGateway implements Gateway {
       const { code, message, retryAfter } = outcome.refusal;
       return {
         refused: new ApiError(503, code, message, { retryAfter }),
-        state: { ...state, edge: { ...state.edge!, refusal: outcome.refusal } },
+        estimates: { ...estimates, edge: { ...estimates.edge!, refusal: outcome.refusal } },
       };
     }
     return {
@@ -102,7 +103,7 @@ export class NearsideGateway implements Gateway {
     };
   }
 
-  async #askOrigin({ request, features, state, chain, call }: Placement, chosen: Chosen): Promise<ChatAnswer | Refused> {
+  async #askOrigin({ request, features, estimates, chain, call }: Placement, chosen: Chosen): Promise<ChatAnswer | Refused> {
     try {
       const { promptBytes, thinking } = features;
       const { body, model, notes } = await this.#origins.answer(chain, { request, promptBytes, thinking, ...call });
@@ -112,15 +113,18 @@ export class NearsideGateway implements Gateway {
       const { status, code, message, retryAfter } = error;
       return {
         refused: error,
-        state: { ...state, origin: { ...state.origin!, failure: { status, code, message, retryAfter } } },
+        estimates: {
+          ...estimates,
+          origins: estimates.origins.map((origin) => ({ ...origin, failure: { status, code, message, retryAfter } })),
+        },
         // A pool may name the edge as its stand-in; whether the edge can is decided as for everyone.
         features: chain.edge ? { ...features, model: autoModel } : features,
       };
     }
   }
 
-  #choose(features: Features, state: RoutingState): Chosen {
-    const decision = decide(features, state, this.#limits);
+  #choose(features: Features, estimates: Estimates): Chosen {
+    const decision = decide(features, estimates, policyOf('balanced', this.#limits));
     if (decision.route !== 'none') return decision;
     throw new ApiError(decision.status, decision.code, decision.message, {
       param: decision.param,
@@ -155,8 +159,19 @@ export class NearsideGateway implements Gateway {
 /** A route that did not answer, and what the next decision goes by. */
 interface Refused {
   refused: ApiError;
-  state: RoutingState;
+  estimates: Estimates;
   features?: Features;
+}
+
+/** What is assumed of the routes while nothing of them is measured here. */
+function estimatesOf(state: EdgeState | null, chain: Chain): Estimates {
+  const edge = state && estimateEdge(state, { price: edgePrices['durable-object'], contextTokens: null, calibration: null }, null, 0);
+  const origins = chain.pools.slice(0, 1).map(({ config: { model, endpoints } }) => {
+    const regions = endpoints.map(({ region }) => region);
+    const price = originPriceOf(endpoints[0]?.price ?? null);
+    return estimateOrigin({ model, failure: null }, { price, contextTokens: null, regions, quality: 1 }, null, 0);
+  });
+  return { edge, origins, answer: answerPrior };
 }
 
 /** An error that is the origin's answer to this request says so in its headers. */

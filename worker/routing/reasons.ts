@@ -18,7 +18,6 @@ export const reasonTexts = {
   max_tokens_too_large: 'More tokens are wanted than the edge gives, and the edge was asked for by name.',
   prompt_too_long: 'The prompt has more tokens than the edge takes.',
   context_length_exceeded: 'The prompt has more tokens than the edge takes, and the edge was asked for by name.',
-  origin_context: "The prompt and the answer may not fit into the origin model's context.",
   // What else rules a route out.
   residency: 'Where the data may go leaves no other route.',
   escalated_earlier: 'An earlier turn of this conversation was taken to the origin, and it stays there.',
@@ -43,13 +42,14 @@ export const reasonTexts = {
   cheaper: 'It costs less.',
   faster: 'It answers sooner.',
   better_answer: 'Its answer is more likely to be good.',
+  route_not_allowed: 'The policy or the residency rule forbids the only route that could answer.',
   tie: 'Both routes are equal: the edge it is.',
   // What weighs against the other route.
   edge_cold: 'The edge model is not loaded.',
   queue_long: 'Much of the time at the route not taken would be spent waiting in its queue.',
   origin_far: 'Much of the time at the origin would be spent on the way there.',
   origin_maybe_cold: 'Nobody has heard from the origin for long: it may have to be started.',
-  new_gpu: 'At the origin, this request would probably take a new GPU.',
+  gpu_idle: "Most of the origin's price is for GPU time that such requests alone would start or keep a node for.",
   // What becomes of the answer.
   edge_max_tokens_cap: "The client set no limit: the answer ends at the edge's.",
 } as const;

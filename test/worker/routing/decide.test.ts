@@ -1,18 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type PlainDecision as Decision, decide, type RoutingState } from '../../../worker/routing/decide.ts';
-import { type Features, type Obstacle, plainFeatures, type Refusal } from '../../../worker/routing/types.ts';
+import { decide } from '../../../worker/routing/decide.ts';
+import type { Estimates } from '../../../worker/routing/estimates.ts';
+import { policyOf } from '../../../worker/routing/policies.ts';
+import type { Decision, Features, Obstacle, Refusal } from '../../../worker/routing/types.ts';
+import { edgeEstimate, estimates, failing, limits, originEstimate, plain } from './estimates.ts';
 
-const limits = { edgeMaxPromptTokens: 256, edgeMaxTokens: 128 };
-const plain: Features = {
-  ...plainFeatures,
-  model: 'nearside-auto',
-  promptBytes: 100,
-  maxTokens: 16,
-  maxTokensParam: 'max_tokens',
-  obstacles: [],
-  thinking: false,
-  toolHistory: false,
-};
+const policy = policyOf('balanced', limits);
 const failure = { status: 503, code: 'origin_unavailable', message: 'Down.', retryAfter: 7 };
 const refusal = (code: Refusal['code'], promptTokens: number | null = null): Refusal => ({
   code,
@@ -22,30 +15,28 @@ const refusal = (code: Refusal['code'], promptTokens: number | null = null): Ref
 });
 const obstacle = (reason: Obstacle['reason'], param: string): Partial<Features> => ({ obstacles: [{ reason, param }] });
 
-const edge = { model: 'small', refusal: null };
-const origin = { model: 'big', failure: null };
-const both: RoutingState = { edge, origin };
-const onlyEdge: RoutingState = { edge, origin: null };
-const onlyOrigin: RoutingState = { edge: null, origin };
-const originDown: RoutingState = { edge, origin: { model: 'big', failure } };
-const edgeRefused = (code: Refusal['code'], origin: RoutingState['origin'] = null): RoutingState => ({
-  edge: { model: 'small', refusal: refusal(code, 300) },
-  origin,
-});
+const edge = edgeEstimate();
+const origin = originEstimate();
+const both = estimates({ edge, origins: [origin] });
+const onlyEdge = estimates({ edge, origins: [] });
+const onlyOrigin = estimates({ edge: null, origins: [origin] });
+const originDown = estimates({ edge, origins: [failing(failure)] });
+const edgeRefused = (code: Refusal['code'], origins: Estimates['origins'] = []) =>
+  estimates({ edge: edgeEstimate({ refusal: refusal(code, 300) }), origins });
 
 const short = (decision: Decision) =>
   decision.route === 'none' ? `${decision.status} ${decision.code}` : `${decision.route}: ${decision.reasons.join(', ')}`;
 
 describe('nearside-auto', () => {
-  it.each<[string, Partial<Features>, RoutingState, string]>([
-    ['small text', {}, both, 'edge: small_text'],
-    ['the limits themselves', { maxTokens: 128, promptBytes: 16 * 256 }, both, 'edge: small_text'],
+  it.each<[string, Partial<Features>, Estimates, string]>([
+    ['small text', {}, both, 'edge: cheaper, gpu_idle'],
+    ['the limits themselves', { maxTokens: 128, promptBytes: 16 * 256 }, both, 'edge: cheaper, gpu_idle'],
     ['one token over', { maxTokens: 129 }, both, 'origin: max_tokens'],
     ['obviously too long a prompt', { promptBytes: 16 * 256 + 1 }, both, 'origin: prompt_too_long'],
-    ['a prompt the edge counted', {}, edgeRefused('prompt_too_long', origin), 'origin: prompt_too_long'],
-    ['a full queue', {}, edgeRefused('queue_full', origin), 'origin: queue_full'],
-    ['an edge that is down', {}, edgeRefused('model_unavailable', origin), 'origin: model_unavailable'],
-    ['messages the template rejects', {}, edgeRefused('bad_request', origin), 'origin: bad_request'],
+    ['a prompt the edge counted', {}, edgeRefused('prompt_too_long', [origin]), 'origin: prompt_too_long'],
+    ['a full queue', {}, edgeRefused('queue_full', [origin]), 'origin: queue_full'],
+    ['an edge that is down', {}, edgeRefused('model_unavailable', [origin]), 'origin: model_unavailable'],
+    ['messages the template rejects', {}, edgeRefused('bad_request', [origin]), 'origin: bad_request'],
     ['no limit', { maxTokens: null }, both, 'origin: no_max_tokens'],
     ['no limit, origin missing', { maxTokens: null }, onlyEdge, 'edge: no_origin, edge_max_tokens_cap'],
     ['no limit, origin down', { maxTokens: null }, originDown, 'edge: origin_unavailable, edge_max_tokens_cap'],
@@ -60,26 +51,26 @@ describe('nearside-auto', () => {
     ['no edge', {}, onlyOrigin, 'origin: no_edge'],
     ['no origin', {}, onlyEdge, 'edge: no_origin'],
     ['origin down', {}, originDown, 'edge: origin_unavailable'],
-    ['origin being started', {}, { edge, origin: { model: 'big', failure: { ...failure, code: 'origin_cold' } } }, 'edge: origin_cold'],
+    ['origin being started', {}, estimates({ edge, origins: [failing({ ...failure, code: 'origin_cold' })] }), 'edge: origin_cold'],
     ['origin down, tools', obstacle('tools', 'tools'), originDown, '503 origin_unavailable'],
     ['no origin, tools', obstacle('tools', 'tools'), onlyEdge, '503 no_route'],
     ['no origin, queue full', {}, edgeRefused('queue_full'), '503 no_route'],
     ['no origin, rejected messages', {}, edgeRefused('bad_request'), '400 invalid_value'],
-    ['both down', {}, edgeRefused('model_unavailable', { model: 'big', failure }), '503 origin_unavailable'],
-    ['nothing at all', {}, { edge: null, origin: null }, '503 no_route'],
+    ['both down', {}, edgeRefused('model_unavailable', [failing(failure)]), '503 origin_unavailable'],
+    ['nothing at all', {}, estimates({ edge: null, origins: [] }), '503 no_route'],
   ])('%s', (_, features, state, expected) => {
-    expect(short(decide({ ...plain, ...features }, state, limits))).toBe(expected);
+    expect(short(decide({ ...plain, ...features }, state, policy))).toBe(expected);
   });
 
   it('says when to come back, and why it could not answer', () => {
-    expect(decide(plain, edgeRefused('queue_full'), limits)).toMatchObject({ retryAfter: 3, reasons: ['no_origin', 'queue_full'] });
-    expect(decide({ ...plain, maxTokens: 999 }, onlyEdge, limits)).toMatchObject({ retryAfter: 10, reasons: ['no_origin', 'max_tokens'] });
-    expect(decide({ ...plain, maxTokens: 999 }, originDown, limits)).toMatchObject({ retryAfter: 7, message: 'Down.' });
+    expect(decide(plain, edgeRefused('queue_full'), policy)).toMatchObject({ retryAfter: 3, reasons: ['no_origin', 'queue_full'] });
+    expect(decide({ ...plain, maxTokens: 999 }, onlyEdge, policy)).toMatchObject({ retryAfter: 10, reasons: ['no_origin', 'max_tokens'] });
+    expect(decide({ ...plain, maxTokens: 999 }, originDown, policy)).toMatchObject({ retryAfter: 7, message: 'Down.' });
   });
 });
 
 describe('the edge model by its name', () => {
-  it.each<[string, Partial<Features>, RoutingState, string]>([
+  it.each<[string, Partial<Features>, Estimates, string]>([
     ['plain', {}, both, 'edge: edge_model_requested'],
     ['no limit', { maxTokens: null }, both, 'edge: edge_model_requested, edge_max_tokens_cap'],
     ['thinking, which it can', { thinking: true }, both, 'edge: edge_model_requested'],
@@ -89,25 +80,25 @@ describe('the edge model by its name', () => {
     ['more tokens than it gives', { maxTokens: 129 }, both, '400 max_tokens_too_large'],
     ['a prompt no vocabulary makes short', { promptBytes: 128 * 256 + 1 }, both, '400 context_length_exceeded'],
     ['a dense prompt, which it counts itself', { promptBytes: 16 * 256 + 1 }, both, 'edge: edge_model_requested'],
-    ['a prompt it counted', {}, edgeRefused('prompt_too_long', origin), '400 context_length_exceeded'],
-    ['a full queue, never elsewhere', {}, edgeRefused('queue_full', origin), '503 queue_full'],
-    ['down', {}, edgeRefused('model_unavailable', origin), '503 model_unavailable'],
+    ['a prompt it counted', {}, edgeRefused('prompt_too_long', [origin]), '400 context_length_exceeded'],
+    ['a full queue, never elsewhere', {}, edgeRefused('queue_full', [origin]), '503 queue_full'],
+    ['down', {}, edgeRefused('model_unavailable', [origin]), '503 model_unavailable'],
   ])('%s', (_, features, state, expected) => {
-    expect(short(decide({ ...plain, model: 'small', ...features }, state, limits))).toBe(expected);
+    expect(short(decide({ ...plain, model: 'small', ...features }, state, policy))).toBe(expected);
   });
 
   it('names the parameter and the limit', () => {
     const asked = { ...plain, model: 'small', maxTokens: 500, maxTokensParam: 'max_completion_tokens' as const };
-    expect(decide(asked, both, limits)).toMatchObject({ param: 'max_completion_tokens', message: expect.stringContaining('128') });
-    expect(decide({ ...plain, model: 'small' }, edgeRefused('prompt_too_long'), limits)).toMatchObject({
+    expect(decide(asked, both, policy)).toMatchObject({ param: 'max_completion_tokens', message: expect.stringContaining('128') });
+    expect(decide({ ...plain, model: 'small' }, edgeRefused('prompt_too_long'), policy)).toMatchObject({
       message: expect.stringContaining('300'),
     });
-    expect(decide({ ...plain, model: 'small', ...obstacle('tools', 'tools') }, both, limits)).toMatchObject({ param: 'tools' });
+    expect(decide({ ...plain, model: 'small', ...obstacle('tools', 'tools') }, both, policy)).toMatchObject({ param: 'tools' });
   });
 });
 
 describe('other names', () => {
-  it.each<[string, string, RoutingState, string]>([
+  it.each<[string, string, Estimates, string]>([
     ['the origin model', 'big', both, 'origin: origin_model_requested'],
     ['the origin model, down: never elsewhere', 'big', originDown, '503 origin_unavailable'],
     ['a model nobody has', 'gpt-4', both, '404 model_not_found'],
@@ -115,10 +106,10 @@ describe('other names', () => {
     [
       'any name while the edge cannot say its own',
       'small',
-      { edge: { model: null, refusal: refusal('model_unavailable') }, origin },
+      estimates({ edge: edgeEstimate({ model: null, refusal: refusal('model_unavailable') }), origins: [origin] }),
       '503 model_unavailable',
     ],
   ])('%s', (_, model, state, expected) => {
-    expect(short(decide({ ...plain, model }, state, limits))).toBe(expected);
+    expect(short(decide({ ...plain, model }, state, policy))).toBe(expected);
   });
 });

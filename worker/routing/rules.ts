@@ -1,0 +1,92 @@
+import type { EdgeEstimate, Estimates, OriginEstimate } from './estimates.ts';
+import type { Reason } from './reasons.ts';
+import type { Failure, Features, Limits, Policy } from './types.ts';
+
+/**
+ * A prompt of more bytes per allowed token than this goes to the origin without asking the edge for its exact length. Text has 3 to 4 bytes a token; a prompt
+ * this much denser would be one long run of spaces, and loses nothing at the origin.
+ */
+const obviousBytesPerToken = 16;
+
+/** The routes that may be taken for a request, and why the others may not. */
+export interface Open {
+  /** Null: the edge may not, see `against`. */
+  edge: (EdgeEstimate & { model: string }) | null;
+  /** Why the edge may not take it, most important first. */
+  against: Reason[];
+  origins: OriginEstimate[];
+  /** Why no origin may take it; null where one may. */
+  noOrigin: Reason | null;
+  /** What the first origin that was asked said, where policy allowed it. */
+  failure: Failure | null;
+}
+
+/** The hard rules, for a request that leaves the choice to the gateway. */
+export function openRoutes(features: Features, estimates: Estimates, policy: Policy): Open {
+  const allowed = allowedOrigins(estimates.origins, policy);
+  const origins = allowed.filter((origin) => origin.failure === null);
+  const failure = allowed.find((origin) => origin.failure)?.failure ?? null;
+  const against = reasonsAgainstEdge(features, estimates.edge, policy, allowed.length > 0);
+  const { edge } = estimates;
+  return {
+    edge: against.length === 0 && edge !== null && edge.model !== null ? { ...edge, model: edge.model } : null,
+    against,
+    origins: thatHold(origins, features),
+    noOrigin: origins.length > 0 ? null : reasonAgainstOrigins(estimates.origins, policy, failure),
+    failure,
+  };
+}
+
+function reasonsAgainstEdge(features: Features, edge: EdgeEstimate | null, policy: Policy, hasOrigin: boolean): Reason[] {
+  if (!edge) return ['no_edge'];
+  const reasons = new Set<Reason>();
+  if (!policy.residency.edge) reasons.add('residency');
+  if (policy.routes === 'origin') reasons.add('origin_only');
+  for (const { reason } of features.obstacles) reasons.add(reason);
+  if (features.toolHistory) reasons.add('tools');
+  if (features.thinking) reasons.add('thinking');
+  if (features.maxTokens !== null && features.maxTokens > policy.limits.edgeMaxTokens) reasons.add('max_tokens');
+  if (isTooLong(features, edge, policy.limits)) reasons.add('prompt_too_long');
+  // Where there is nothing above, nothing can have been escalated.
+  if (features.escalatedEarlier && hasOrigin) reasons.add('escalated_earlier');
+  if (edge.refusal) reasons.add(edge.refusal.code);
+  return [...reasons];
+}
+
+function isTooLong({ promptBytes, promptTokens, maxTokens }: Features, edge: EdgeEstimate, limits: Limits): boolean {
+  if (promptTokens === null) return promptBytes > obviousBytesPerToken * limits.edgeMaxPromptTokens;
+  const room = (edge.contextTokens ?? Number.POSITIVE_INFINITY) - (maxTokens ?? 1);
+  return promptTokens > Math.min(limits.edgeMaxPromptTokens, room);
+}
+
+/** The pools that policy and residency allow, whether they are up or not. */
+export function allowedOrigins(origins: OriginEstimate[], { routes, residency }: Policy): OriginEstimate[] {
+  if (routes === 'edge') return [];
+  const { originRegions } = residency;
+  if (originRegions === null) return origins;
+  return origins.filter(({ regions }) => regions.some((region) => region !== null && originRegions.includes(region)));
+}
+
+function reasonAgainstOrigins(origins: OriginEstimate[], policy: Policy, failure: Failure | null): Reason {
+  if (origins.length === 0) return 'no_origin';
+  if (policy.routes === 'edge') return 'edge_only';
+  return failure ? downReason(failure) : 'residency';
+}
+
+/** An origin that is being started is told apart from one that is down: it is worth coming back to. */
+export function downReason(failure: Failure): Reason {
+  return failure.code === 'origin_cold' ? 'origin_cold' : 'origin_unavailable';
+}
+
+/** Those whose context is long enough by what is known; all, if none is: they will say so themselves. */
+function thatHold(origins: OriginEstimate[], features: Features): OriginEstimate[] {
+  if (origins.length < 2) return origins;
+  const tokens = promptTokensOf(features) + (features.maxTokens ?? 0);
+  const holding = origins.filter((origin) => (origin.contextTokens ?? Number.POSITIVE_INFINITY) >= tokens);
+  return holding.length > 0 ? holding : origins;
+}
+
+/** Exact where the features say so, else four bytes a token. */
+export function promptTokensOf({ promptTokens, promptBytes }: Features): number {
+  return promptTokens ?? Math.max(1, promptBytes / 4);
+}
