@@ -22,6 +22,10 @@ const BENCHMARKS: Record<string, Benchmark> = {
       'the engine beside llama.cpp, wllama and onnxruntime-web from the same GGUF: speed, memory, load, the roofline, and the ratios to keep',
     load: () => import('./engine.ts'),
   },
+  gateway: {
+    about: 'what the gateway adds to a call: beside the origin alone, a bare pass-through Worker and Portkey, whole and streamed',
+    load: () => import('./gateway.ts'),
+  },
   quality: {
     about: 'what quantization costs: perplexity and top-1 agreement of q4_0 and q8_0 packs against f32',
     load: () => import('./quality.ts'),

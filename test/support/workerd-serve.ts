@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,8 +10,18 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export interface WorkerdServer {
   url: string;
   port: number;
+  /** Where the inspector lists its isolates, when it was asked for. */
+  inspectorUrl: string;
   process: ChildProcess;
   stop(): Promise<void>;
+}
+
+/** How workerd is run. */
+export interface ServeOptions {
+  /** Put before the program, for instance `taskset -c 0`. */
+  launcher?: string[];
+  /** Lets the inspector in, which costs something. */
+  inspector?: boolean;
 }
 
 /**
@@ -20,7 +30,7 @@ export interface WorkerdServer {
  * @param folder an empty folder for the bundle and workerd's configuration
  * @throws with workerd's output when it exits or does not listen in time
  */
-export async function serveGateway(folder: string, variables: Record<string, string>): Promise<WorkerdServer> {
+export function serveGateway(folder: string, variables: Record<string, string>, options: ServeOptions = {}): Promise<WorkerdServer> {
   execFileSync(
     process.execPath,
     [packageFile('wrangler', 'bin/wrangler.js'), 'deploy', '--dry-run', '--outdir', folder, '--config', 'wrangler.toml'],
@@ -30,14 +40,28 @@ export async function serveGateway(folder: string, variables: Record<string, str
       env: { ...process.env, CI: 'true' },
     },
   );
-  const port = await freePort();
+  return serveModules(folder, variables, options);
+}
+
+/**
+ * Runs the Worker whose modules lie in `folder` under `workerd serve`, with the gateway's compatibility settings.
+ * @throws with workerd's output when it exits or does not listen in time
+ */
+export async function serveModules(folder: string, variables: Record<string, string>, options: ServeOptions = {}): Promise<WorkerdServer> {
+  const [port, inspectorPort] = [await freePort(), await freePort()];
   const config = join(folder, 'gateway.capnp');
   writeFileSync(config, workerdConfig(folder, port, variables));
-  const child = spawn(packageFile('workerd', 'bin/workerd'), ['serve', config], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  child.stdout.on('data', (chunk) => (output += chunk));
-  child.stderr.on('data', (chunk) => (output += chunk));
-  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const command = [...(options.launcher ?? []), packageFile('workerd', 'bin/workerd')];
+  // Into a file: to read a pipe would cost whoever measures something.
+  const logFile = join(folder, 'workerd.log');
+  const log = openSync(logFile, 'w');
+  const args = [...command.slice(1), 'serve', config, ...(options.inspector ? ['--inspector-addr', `127.0.0.1:${inspectorPort}`] : [])];
+  const child = spawn(command[0]!, args, { stdio: ['ignore', log, log] });
+  closeSync(log);
+  const exited = new Promise<void>((resolve) => {
+    child.once('error', () => resolve());
+    child.once('close', () => resolve());
+  });
   const url = `http://127.0.0.1:${port}`;
   for (const start = Date.now(); ; await new Promise((resolve) => setTimeout(resolve, 50))) {
     const listening = await fetch(`${url}/healthz`).then(
@@ -45,16 +69,16 @@ export async function serveGateway(folder: string, variables: Record<string, str
       () => false,
     );
     if (listening) break;
-    if (child.exitCode !== null || Date.now() - start > 20_000) {
+    if (child.pid === undefined || child.exitCode !== null || Date.now() - start > 20_000) {
       child.kill('SIGKILL');
-      throw new Error(`workerd serve does not listen:\n${output}`);
+      throw new Error(`workerd serve does not listen:\n${readFileSync(logFile, 'utf8')}`);
     }
   }
   const stop = async () => {
     child.kill('SIGKILL');
     await exited;
   };
-  return { url, port, process: child, stop };
+  return { url, port, inspectorUrl: `http://127.0.0.1:${inspectorPort}`, process: child, stop };
 }
 
 /** The compatibility settings are those of wrangler.toml; the variables become text bindings. */

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BENCH_CACHE } from '../workerd.ts';
 
@@ -9,7 +9,11 @@ const FOLDER = join(BENCH_CACHE, 'peers');
 const PACKAGES = {
   'node-llama-cpp': ['node-llama-cpp@3.22.1', '@node-llama-cpp/linux-x64@3.22.1'],
   wllama: ['@wllama/wllama@3.8.1', 'playwright-core@1.65.1'],
+  portkey: ['@portkey-ai/gateway@1.15.2'],
 };
+
+/** With a later one, Portkey answers every stream with "TypeError: immutable" (its issue 1389). */
+const OVERRIDES = { '@hono/node-server': '1.12.2' };
 
 /** Path of a file of an installed package. */
 export const peerFile = (name: string): string => join(FOLDER, 'node_modules', name);
@@ -23,7 +27,9 @@ export function installPeer(peer: keyof typeof PACKAGES): string | null {
   if (missing.length === 0) return null;
   process.stderr.write(`Installing ${PACKAGES[peer].join(' ')} into ${FOLDER}\n`);
   mkdirSync(FOLDER, { recursive: true });
-  if (!existsSync(join(FOLDER, 'package.json'))) writeFileSync(join(FOLDER, 'package.json'), '{ "private": true, "type": "module" }\n');
+  const file = join(FOLDER, 'package.json');
+  const known = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { private: true, type: 'module' };
+  writeFileSync(file, `${JSON.stringify({ ...known, overrides: OVERRIDES }, null, 2)}\n`);
   // Without scripts: node-llama-cpp's would look for a compiler. All optional packages are other platforms'.
   const options = ['--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const run = spawnSync('npm', ['install', ...options, ...PACKAGES[peer]], { cwd: FOLDER, stdio: ['ignore', 2, 2] });

@@ -1,0 +1,120 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { freePort } from '../../test/support/dev-server.ts';
+import { serveGateway, serveModules } from '../../test/support/workerd-serve.ts';
+import { installPeer, peerFile } from '../engine/peers/install.ts';
+import type { Target } from './load.ts';
+
+export const DIRECT = 'origin alone';
+export const BARE = 'bare Worker';
+export const OURS = 'Nearside';
+export const PORTKEY = 'Portkey';
+
+export interface Contender {
+  name: string;
+  target: Target;
+  /** Its process; null for the origin alone. */
+  pid: number | null;
+  stop(): Promise<void>;
+}
+
+const path = '/v1/chat/completions';
+const key = 'sk-bench';
+
+/** One core for whoever is measured, the other for the origin and the load, as far as the system lets us: `taskset` is Linux's. */
+export const cores = canPin() ? { contender: ['taskset', '-c', '0'], other: ['taskset', '-c', '1'] } : { contender: [], other: [] };
+
+function canPin(): boolean {
+  if (process.platform !== 'linux' || availableParallelism() < 2) return false;
+  try {
+    execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '1', String(process.pid)], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The origin, on the load's core. */
+export async function startOrigin(): Promise<Contender> {
+  const script = fileURLToPath(new URL('origin.ts', import.meta.url));
+  const command = [...cores.other, process.execPath, script];
+  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [port] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+  return { name: DIRECT, target: { port: Number(port), path, headers: {} }, pid: null, stop: () => kill(child) };
+}
+
+/** The ten lines of pass-through.js. */
+export async function startBare(folder: string, originUrl: string): Promise<Contender> {
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(new URL('pass-through.js', import.meta.url), join(folder, 'pass-through.js'));
+  const { port, process, stop } = await serveModules(folder, { ORIGIN: originUrl }, { launcher: cores.contender });
+  return { name: BARE, target: { port, path, headers: {} }, pid: process.pid!, stop };
+}
+
+/** The bundle that is deployed, with a key to be shown. */
+export async function startOurs(folder: string, originUrl: string, inspector = false): Promise<Contender & { inspectorUrl: string }> {
+  mkdirSync(folder, { recursive: true });
+  const variables = {
+    NEARSIDE_API_KEYS: createHash('sha256').update(key).digest('hex'),
+    NEARSIDE_ORIGINS: JSON.stringify([{ model: 'pool', endpoints: [{ url: `${originUrl}/v1` }] }]),
+  };
+  const server = await serveGateway(folder, variables, { launcher: cores.contender, inspector });
+  const target = { port: server.port, path, headers: { authorization: `Bearer ${key}` } };
+  return { name: OURS, target, pid: server.process.pid!, stop: server.stop, inspectorUrl: server.inspectorUrl };
+}
+
+/** Portkey's gateway under this Node. Answers why it is not there when it cannot be installed. */
+export async function startPortkey(originUrl: string): Promise<Contender | string> {
+  const missing = installPeer('portkey');
+  if (missing) return missing;
+  const port = await freePort();
+  const script = peerFile('@portkey-ai/gateway/build/start-server.js');
+  const command = [...cores.contender, process.execPath, script, '--headless', `--port=${port}`];
+  const child = spawn(command[0]!, command.slice(1), { stdio: 'ignore', env: { ...process.env, NODE_ENV: 'production' } });
+  for (const start = Date.now(); ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    const there = await fetch(`http://127.0.0.1:${port}/`).then(
+      () => true,
+      () => false,
+    );
+    if (there) break;
+    if (child.exitCode === null && Date.now() - start < 20_000) continue;
+    await kill(child);
+    return 'it does not listen';
+  }
+  const headers = { authorization: `Bearer ${key}`, 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${originUrl}/v1` };
+  return { name: PORTKEY, target: { port, path, headers }, pid: child.pid!, stop: () => kill(child) };
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
+
+/** Memory of a process that is resident, megabytes. */
+export function residentMB(pid: number): number {
+  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}
+
+/** CPU time that a process has used so far, milliseconds: Linux counts it in hundredths of a second. */
+export function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  return 10 * (Number(fields[11]) + Number(fields[12]));
+}
+
+/** The most memory that a process has while `work` runs, megabytes. */
+export async function peakMB<T>(pid: number, work: Promise<T>): Promise<{ peak: number; result: T }> {
+  let peak = residentMB(pid);
+  const timer = setInterval(() => {
+    peak = Math.max(peak, residentMB(pid));
+  }, 100);
+  const result = await work.finally(() => clearInterval(timer));
+  return { peak, result };
+}
