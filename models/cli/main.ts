@@ -1,22 +1,24 @@
 import { ModelError } from '../model-error.ts';
+import { calibrate } from './calibrate.ts';
 import type { Command } from './command.ts';
 import { generate } from './generate.ts';
 import { inspect } from './inspect.ts';
 import { list } from './list.ts';
 import { logits } from './logits.ts';
 import { pack } from './pack.ts';
+import { plan } from './plan.ts';
 import { pull } from './pull.ts';
 import { push } from './push.ts';
 import { rm } from './rm.ts';
 import { tokenize } from './tokenize.ts';
 import { verify } from './verify.ts';
 
-const COMMANDS: Record<string, Command> = { pack, inspect, verify, logits, tokenize, generate, pull, push, list, rm };
+const COMMANDS: Record<string, Command> = { pack, inspect, verify, plan, logits, tokenize, generate, calibrate, pull, push, list, rm };
 
 const HELP = `npm run -s models -- COMMAND ...
 
 ${Object.entries(COMMANDS)
-  .map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
+  .map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`)
   .join('\n')}
 
 COMMAND --help says more about each.`;
