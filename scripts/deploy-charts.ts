@@ -50,8 +50,9 @@ await runScript(HELP, async () => {
     await checkChart(helm, kubeconform, schemas, work);
     await checkRefusals(helm, work);
     await checkCompose(compose);
-    if (values['vllm-stack']) await checkVllmStack(helm, kubeconform, schemas, work, values['vllm-stack']);
-    else console.log('skip deploy/origin/kubernetes: rendered only with --vllm-stack CHART');
+    await checkTunnel(kubeconform, schemas);
+    if (values['vllm-stack']) await checkPool(helm, kubeconform, schemas, work, values['vllm-stack']);
+    else console.log('skip deploy/origin/kubernetes/values.yaml: rendered only with --vllm-stack CHART');
   } finally {
     await rm(work, { recursive: true });
   }
@@ -74,15 +75,17 @@ async function checkChart(helm: string, kubeconform: string, schemas: Map<string
   for (const example of (await readdir(join(CHART, 'examples'))).sort()) {
     const file = join(CHART, 'examples', example);
     await check(relative(ROOT, file), async () => {
+      let count = 0;
       await execute(helm, ['lint', CHART, '--strict', '--values', file]);
       for (const version of KUBERNETES) {
         const rendered = await render(helm, 'nearside', CHART, [file], version);
         const problems = problemsOf(rendered.objects);
         if (problems.length > 0) throw new Error(problems.join('\n'));
-        await conform(kubeconform, schemas.get(version)!, rendered.text, join(work, example));
+        await writeFile(join(work, example), rendered.text);
+        await conform(kubeconform, schemas.get(version)!, join(work, example));
+        count = rendered.objects.length;
       }
-      const { objects } = await render(helm, 'nearside', CHART, [file], KUBERNETES[0]!);
-      return `${objects.length} objects`;
+      return `${count} objects`;
     });
   }
 }
@@ -103,53 +106,64 @@ async function checkRefusals(helm: string, work: string): Promise<void> {
   }
 }
 
-/** The compose files, each server's profile and the overlay. */
+/** The compose file, and with its overlay. */
 async function checkCompose(compose: string): Promise<void> {
   for (const files of [['compose.yaml'], ['compose.yaml', 'compose.mtls.yaml']]) {
     await check(`deploy/origin/compose: ${files.join(' + ')}`, async () => {
-      const paths = files.map((file) => join(COMPOSE, file));
-      const { stdout } = await execute(compose, ['-format', 'json', ...paths], { env: { ...process.env, COMPOSE_PROFILES: '*' } });
+      const { stdout } = await execute(compose, ['-format', 'json', ...files.map((file) => join(COMPOSE, file))]);
       return `${Object.keys((JSON.parse(stdout) as { services: object }).services).length} services`;
     });
   }
 }
 
-/** The origin's values are for somebody else's chart: rendered where that chart is at hand. */
-async function checkVllmStack(helm: string, kubeconform: string, schemas: Map<string, string>, work: string, chart: string): Promise<void> {
-  const overlays = (await readdir(ORIGIN)).filter((name) => /^values-.*\.yaml$/.test(name)).sort();
-  for (const overlay of [[], ...overlays.map((name) => [name])]) {
-    const files = ['values.yaml', ...overlay];
-    await check(`deploy/origin/kubernetes: ${files.join(' + ')}`, async () => {
-      const paths = files.map((name) => join(ORIGIN, name));
-      const { text, objects } = await render(helm, 'origin', chart, paths, KUBERNETES[0]!);
-      await conform(kubeconform, schemas.get(KUBERNETES[0]!)!, text, join(work, 'origin.yaml'));
+async function checkTunnel(kubeconform: string, schemas: Map<string, string>): Promise<void> {
+  const file = join(ORIGIN, 'tunnel.yaml');
+  await check(relative(ROOT, file), async () => {
+    const objects = objectsOf(await readFile(file, 'utf8'));
+    const problems = problemsOf(objects);
+    if (problems.length > 0) throw new Error(problems.join('\n'));
+    for (const version of KUBERNETES) await conform(kubeconform, schemas.get(version)!, file);
+    return `${objects.length} objects`;
+  });
+}
+
+/** The pool's values are for somebody else's chart: rendered where that chart is at hand. */
+async function checkPool(helm: string, kubeconform: string, schemas: Map<string, string>, work: string, chart: string): Promise<void> {
+  const version = KUBERNETES[0]!;
+  for (const set of [[], ['servingEngineSpec.modelSpec[0].keda.minReplicaCount=0']]) {
+    await check(['deploy/origin/kubernetes/values.yaml', ...set].join(' '), async () => {
+      const { text, objects } = await render(helm, 'origin', chart, [join(ORIGIN, 'values.yaml')], version, set);
+      await writeFile(join(work, 'origin.yaml'), text);
+      // The chart's own Secret is empty, `data: null`: Kubernetes takes that, its schema does not.
+      await conform(kubeconform, schemas.get(version)!, join(work, 'origin.yaml'), ['-skip', 'Secret']);
       return `${objects.length} objects`;
     });
   }
 }
 
-async function render(helm: string, release: string, chart: string, values: string[], kubernetes: string) {
-  const args = [
-    'template',
-    release,
-    chart,
-    '--namespace',
-    release,
-    '--kube-version',
-    kubernetes,
-    ...values.flatMap((file) => ['--values', file]),
-  ];
+async function render(helm: string, release: string, chart: string, values: string[], kubernetes: string, set: string[] = []) {
+  const settings = [...values.flatMap((file) => ['--values', file]), ...set.flatMap((setting) => ['--set', setting])];
+  const args = ['template', release, chart, '--namespace', release, '--kube-version', kubernetes, ...settings];
   const { stdout: text } = await execute(helm, args, { maxBuffer: 1 << 26 });
-  const objects = parseAllDocuments(text).flatMap((document) => {
+  return { text, objects: objectsOf(text) };
+}
+
+function objectsOf(text: string): KubernetesObject[] {
+  return parseAllDocuments(text).flatMap((document) => {
     if (document.errors[0]) throw document.errors[0];
     return (document.toJS() as KubernetesObject | null) ?? [];
   });
-  return { text, objects };
 }
 
-async function conform(kubeconform: string, schemas: string, text: string, file: string): Promise<void> {
-  await writeFile(file, text);
-  await execute(kubeconform, ['-strict', '-summary', '-schema-location', `${schemas}/{{.ResourceKind}}{{.KindSuffix}}.json`, file]);
+async function conform(kubeconform: string, schemas: string, file: string, options: string[] = []): Promise<void> {
+  await execute(kubeconform, [
+    '-strict',
+    '-summary',
+    '-schema-location',
+    `${schemas}/{{.ResourceKind}}{{.KindSuffix}}.json`,
+    ...options,
+    file,
+  ]);
 }
 
 /** Writes the schemas of each Kubernetes, with those of the custom resources. @returns folders by version */
