@@ -1,5 +1,5 @@
 import type { EdgeEstimate, EdgeState, OriginEstimate, OriginState } from './estimates.ts';
-import type { EdgeFigures, EdgePrice, OriginFigures, OriginPrice, Snapshot, Spread } from './figures.ts';
+import type { EdgeFigures, EdgePrice, OriginFigures, OriginPrice, Seen, Spread } from './figures.ts';
 import { turnFactor } from './timing.ts';
 import type { Calibration, Quantiles } from './types.ts';
 
@@ -59,128 +59,159 @@ const clockSkewMs = 5_000;
  * half of its weight per half-life, as all do.
  * @param now milliseconds since the epoch
  */
-export function estimateEdge(state: EdgeState, traits: EdgeTraits, snapshot: Snapshot<EdgeFigures> | null, now: number): EdgeEstimate {
-  const figures = believable(snapshot, now);
-  const values = figures?.values ?? {};
-  const age = figures?.age ?? 0;
-  const rate = weightAt(age, halfLives.rate);
-  const load = weightAt(age, halfLives.load);
-  const slots = Math.max(1, blend(edgePriors.slots, values.slots, 1, 1_000, rate));
-  const alone = decodeAlone(values);
-  const prefill = geometric(edgePriors.prefill, values.prefill, 0.05, 50_000, rate);
-  const decode = geometric(edgePriors.decode, alone, 0.05, 20_000, rate);
+export function estimateEdge(state: EdgeState, traits: EdgeTraits, seen: Seen<EdgeFigures>, now: number): EdgeEstimate {
+  const figures = dated(seen, now);
+  const { rate, load } = halfLives;
+  const prefill = find(figures, 'prefill', 0.05, 50_000);
+  const decode = decodeAlone(figures);
+  const slots = find(figures, 'slots', 1, 1_000);
   return {
     model: state.model,
     refusal: state.refusal,
-    prefill,
-    decode,
-    running: blend(0, values.running, 0, 1_000, load),
-    queued: blend(0, values.queued, 0, 10_000, load),
-    slots,
-    serviceMs: within(values.serviceMs, 1, 600_000) ? values.serviceMs : null,
-    warmth: warmthOf(values.warm, age),
-    loadMs: geometric(edgePriors.loadMs, values.loadMs, 1, 300_000, rate),
-    roundTripMs: geometric(edgePriors.roundTripMs, values.roundTripMs, 0.01, 10_000, rate),
+    prefill: geometric(edgePriors.prefill, prefill, rate),
+    decode: geometric(edgePriors.decode, decode, rate),
+    running: linear(0, find(figures, 'running', 0, 1_000), load),
+    queued: linear(0, find(figures, 'queued', 0, 10_000), load),
+    slots: linear(edgePriors.slots, slots, rate),
+    serviceMs: find(figures, 'serviceMs', 1, 600_000)?.value ?? null,
+    warmth: probability(edgePriors.warmth, findFlag(figures, 'warm'), halfLives.edgeWarm, halfLives.edgeWarm),
+    loadMs: geometric(edgePriors.loadMs, find(figures, 'loadMs', 1, 300_000), rate),
+    roundTripMs: geometric(edgePriors.roundTripMs, find(figures, 'roundTripMs', 0.01, 10_000), rate),
     contextTokens: traits.contextTokens,
-    escalationRate: blend(edgePriors.escalationRate, values.escalationRate, 0, 1, rate),
-    ttftSpread: spread(values.ttftSpread, rate),
-    totalSpread: spread(values.totalSpread, rate),
+    escalationRate: linear(edgePriors.escalationRate, find(figures, 'escalationRate', 0, 1), rate),
+    ttftSpread: findSpread(figures, 'ttftSpread'),
+    totalSpread: findSpread(figures, 'totalSpread'),
     price: traits.price,
     calibration: traits.calibration,
-    measured: within(values.prefill, 0.05, 50_000) || within(values.decode, 0.05, 20_000),
+    measured: prefill !== null || decode !== null,
   };
 }
 
 /** A pool as it is expected to be now; what cannot be believed is treated as by `estimateEdge`. */
-export function estimateOrigin(
-  state: OriginState,
-  traits: OriginTraits,
-  snapshot: Snapshot<OriginFigures> | null,
-  now: number,
-): OriginEstimate {
-  const figures = believable(snapshot, now);
-  const values = figures?.values ?? {};
-  const age = figures?.age ?? 0;
-  const rate = weightAt(age, halfLives.rate);
-  const load = weightAt(age, halfLives.load);
-  const traffic = weightAt(age, halfLives.traffic);
+export function estimateOrigin(state: OriginState, traits: OriginTraits, seen: Seen<OriginFigures>, now: number): OriginEstimate {
+  const figures = dated(seen, now);
+  const { rate, load, traffic } = halfLives;
   const { price } = traits;
-  const slots = Math.max(1, blend(price.by === 'gpu-hour' ? price.slots : originPriors.slots, values.slots, 1, 100_000, rate));
-  const saturated = values.saturated === true ? load : 0;
-  const waiting = blend(0, values.waiting, 0, 100_000, load);
-  const use = blend(originPriors.use, values.use ?? runningShare(values, slots), 0, 1, load);
+  const isGpu = price.by === 'gpu-hour';
+  const slots = linear(isGpu ? price.slots : originPriors.slots, find(figures, 'slots', 1, 100_000), rate);
+  const saturated = linear(0, findFlag(figures, 'saturated'), load);
+  const tpot = find(figures, 'tpotMs', 0.1, 10_000);
+  const ttftBase = find(figures, 'ttftBaseMs', 1, 120_000);
+  // A service that bills tokens is there; a GPU that is scaled to zero may be gone by now, and one that was not there may have been started.
+  const warmth = isGpu && price.keepSeconds !== null ? originPriors.gpuWarmth : originPriors.serviceWarmth;
   return {
     model: state.model,
     failure: state.failure,
-    roundTripMs: geometric(originPriors.roundTripMs, values.roundTripMs, 0.01, 60_000, rate),
-    ttftBaseMs: geometric(originPriors.ttftBaseMs, values.ttftBaseMs, 1, 120_000, rate),
-    ttftMsPerToken: blend(originPriors.ttftMsPerToken, values.ttftMsPerToken, 0, 100, rate),
-    tpotMs: geometric(originPriors.tpotMs, values.tpotMs, 0.1, 10_000, rate),
+    roundTripMs: geometric(originPriors.roundTripMs, find(figures, 'roundTripMs', 0.01, 60_000), rate),
+    ttftBaseMs: geometric(originPriors.ttftBaseMs, ttftBase, rate),
+    ttftMsPerToken: linear(originPriors.ttftMsPerToken, find(figures, 'ttftMsPerToken', 0, 100), rate),
+    tpotMs: geometric(originPriors.tpotMs, tpot, rate),
     // Whoever is full makes us wait for one answer to end at least.
-    waiting: Math.max(waiting, saturated),
+    waiting: Math.max(linear(0, find(figures, 'waiting', 0, 100_000), load), saturated),
     slots,
-    serviceMs: within(values.serviceMs, 1, 600_000) ? values.serviceMs : null,
-    use: Math.max(use, saturated),
-    warmth: originWarmth(values.cold, age, price),
-    committedPerSecond: blend(originPriors.committedPerSecond, values.committedPerSecond, 0, 100_000, traffic),
-    freePerSecond: blend(originPriors.freePerSecond, values.freePerSecond, 0, 100_000, traffic),
-    ttftSpread: spread(values.ttftSpread, rate),
-    totalSpread: spread(values.totalSpread, rate),
+    serviceMs: find(figures, 'serviceMs', 1, 600_000)?.value ?? null,
+    use: Math.max(linear(originPriors.use, useOf(figures, slots), load), saturated),
+    warmth: 1 - probability(1 - warmth, findFlag(figures, 'cold'), halfLives.cold, halfLives.keptUp),
+    committedPerSecond: linear(originPriors.committedPerSecond, find(figures, 'committedPerSecond', 0, 100_000), traffic),
+    freePerSecond: linear(originPriors.freePerSecond, find(figures, 'freePerSecond', 0, 100_000), traffic),
+    ttftSpread: findSpread(figures, 'ttftSpread'),
+    totalSpread: findSpread(figures, 'totalSpread'),
     price,
-    startSeconds: price.by === 'gpu-hour' ? price.startSeconds : 0,
+    startSeconds: isGpu ? price.startSeconds : 0,
     contextTokens: traits.contextTokens,
     regions: traits.regions,
     quality: Math.min(1, Math.max(0, traits.quality)),
-    measured: within(values.tpotMs, 0.1, 10_000) || within(values.ttftBaseMs, 1, 120_000),
+    measured: tpot !== null || ttftBase !== null,
   };
 }
 
-function believable<T>(snapshot: Snapshot<T> | null, now: number): { values: T; age: number } | null {
-  if (!snapshot || typeof snapshot.values !== 'object' || snapshot.values === null) return null;
-  const age = now - snapshot.asOf;
-  return age >= -clockSkewMs ? { values: snapshot.values, age: Math.max(0, age) } : null;
+interface Dated<T> {
+  values: T;
+  /** Milliseconds. */
+  age: number;
 }
 
-const weightAt = (age: number, halfLife: number): number => 2 ** (-age / halfLife);
-
-function within(value: unknown, low: number, high: number): value is number {
-  return typeof value === 'number' && value >= low && value <= high;
+interface Found {
+  value: number;
+  age: number;
 }
 
-/** Between the prior and the figure, by the figure's weight. */
-function blend(prior: number, value: unknown, low: number, high: number, weight: number): number {
-  return within(value, low, high) ? prior + (value - prior) * weight : prior;
+/** Snapshots with their ages. One from the future, or from no time at all, would never grow old: it is left out. */
+function dated<T>(seen: Seen<T>, now: number): Dated<T>[] {
+  const found: Dated<T>[] = [];
+  for (const snapshot of Array.isArray(seen) ? seen : [seen]) {
+    if (!snapshot || typeof snapshot.values !== 'object' || snapshot.values === null) continue;
+    const age = now - snapshot.asOf;
+    if (age >= -clockSkewMs) found.push({ values: snapshot.values, age: Math.max(0, age) });
+  }
+  return found;
 }
 
-/** The same in the logarithm, for what differs by factors. */
-function geometric(prior: number, value: unknown, low: number, high: number, weight: number): number {
-  return within(value, low, high) ? prior * (value / prior) ** weight : prior;
+/** The first figure of that name that lies within what is possible. */
+function find<T>(figures: Dated<T>[], name: keyof T, low: number, high: number): Found | null {
+  for (const { values, age } of figures) {
+    const value: unknown = values[name];
+    if (isWithin(value, low, high)) return { value, age };
+  }
+  return null;
+}
+
+/** The same of what is true (1) or false (0). */
+function findFlag<T>(figures: Dated<T>[], name: keyof T): Found | null {
+  for (const { values, age } of figures) {
+    const value: unknown = values[name];
+    if (typeof value === 'boolean') return { value: value ? 1 : 0, age };
+  }
+  return null;
+}
+
+function findSpread<T extends { ttftSpread?: Spread | null; totalSpread?: Spread | null }>(
+  figures: Dated<T>[],
+  name: 'ttftSpread' | 'totalSpread',
+): Spread {
+  for (const { values, age } of figures) {
+    const value = values[name];
+    if (!value || !isWithin(value.p50, 0.2, 5) || !isWithin(value.p95, value.p50, 20)) continue;
+    const { rate } = halfLives;
+    return {
+      p50: geometric(priorSpread.p50, { value: value.p50, age }, rate),
+      p95: geometric(priorSpread.p95, { value: value.p95, age }, rate),
+    };
+  }
+  return priorSpread;
 }
 
 /** The rate of a session that is alone, from one measured while several shared the turns. */
-function decodeAlone({ decode, decodeBatch }: EdgeFigures): number | null {
-  if (!within(decode, 0.05, 20_000)) return null;
-  return decode * turnFactor(within(decodeBatch, 1, 1_000) ? decodeBatch : 1);
+function decodeAlone(figures: Dated<EdgeFigures>[]): Found | null {
+  for (const { values, age } of figures) {
+    const { decode, decodeBatch } = values;
+    if (isWithin(decode, 0.05, 20_000)) return { value: decode * turnFactor(isWithin(decodeBatch, 1, 1_000) ? decodeBatch : 1), age };
+  }
+  return null;
 }
 
-function runningShare({ running }: OriginFigures, slots: number): number | null {
-  return within(running, 0, 1e6) ? Math.min(1, running / slots) : null;
+function useOf(figures: Dated<OriginFigures>[], slots: number): Found | null {
+  const use = find(figures, 'use', 0, 1);
+  if (use) return use;
+  const running = find(figures, 'running', 0, 1e6);
+  return running && { value: Math.min(1, running.value / slots), age: running.age };
 }
 
-/** Weights that are loaded stay for a minute or two without calls; what is not loaded may have been by now. */
-function warmthOf(warm: unknown, age: number): number {
-  if (typeof warm !== 'boolean') return edgePriors.warmth;
-  return blend(edgePriors.warmth, warm ? 1 : 0, 0, 1, weightAt(age, halfLives.edgeWarm));
+function isWithin(value: unknown, low: number, high: number): value is number {
+  return typeof value === 'number' && value >= low && value <= high;
 }
 
-/** A service that bills tokens is there; a GPU that is scaled to zero may be gone by now, and one that was not there may be started. */
-function originWarmth(cold: unknown, age: number, price: OriginPrice): number {
-  const prior = price.by === 'gpu-hour' && price.keepSeconds !== null ? originPriors.gpuWarmth : originPriors.serviceWarmth;
-  if (typeof cold !== 'boolean') return prior;
-  return blend(prior, cold ? 0 : 1, 0, 1, weightAt(age, cold ? halfLives.cold : halfLives.keptUp));
+/** Between the prior and the figure, by the figure's age. */
+function linear(prior: number, found: Found | null, halfLife: number): number {
+  return found ? prior + (found.value - prior) * 2 ** (-found.age / halfLife) : prior;
 }
 
-function spread(value: Spread | null | undefined, weight: number): Spread {
-  if (!value || !within(value.p50, 0.2, 5) || !within(value.p95, value.p50, 20)) return priorSpread;
-  return { p50: geometric(priorSpread.p50, value.p50, 0.2, 5, weight), p95: geometric(priorSpread.p95, value.p95, 0.2, 20, weight) };
+/** The same in the logarithm, for what differs by factors. */
+function geometric(prior: number, found: Found | null, halfLife: number): number {
+  return found ? prior * (found.value / prior) ** (2 ** (-found.age / halfLife)) : prior;
+}
+
+/** The probability that it is so now, when it was seen to be so (or not). */
+function probability(prior: number, found: Found | null, halfLifeIfSo: number, halfLifeIfNot: number): number {
+  return linear(prior, found, found?.value === 1 ? halfLifeIfSo : halfLifeIfNot);
 }

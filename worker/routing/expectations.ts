@@ -15,7 +15,7 @@ export function expectEdge(features: Features, edge: EdgeEstimate & { model: str
   const promptTokens = promptTokensOf(features);
   const outputTokens = bounded(answer, features.maxTokens ?? policy.limits.edgeMaxTokens);
   // The last token of a prompt is always evaluated.
-  const { ttft, total, parts, busyMs } = edgeTiming(edge, Math.max(1, promptTokens - features.cachedTokens), outputTokens);
+  const { ttft, total, line, parts, busyMs } = edgeTiming(edge, Math.max(1, promptTokens - features.cachedTokens), outputTokens);
   const { usd, startUsd } = edgeUsd(edge, busyMs);
   const { probability, calibrated } = capability(features, edge.calibration);
   const fits = features.maxTokens === null ? partBelow(answer, policy.limits.edgeMaxTokens) : 1;
@@ -27,6 +27,7 @@ export function expectEdge(features: Features, edge: EdgeEstimate & { model: str
     quality: probability * fits,
     calibrated,
     outputTokens,
+    line,
     score: 0,
     parts: { ...parts, startUsd },
     fits,
@@ -38,7 +39,7 @@ export function expectEdge(features: Features, edge: EdgeEstimate & { model: str
 export function expectOrigin(features: Features, origin: OriginEstimate, answer: Quantiles, policy: Policy): Expected {
   const promptTokens = promptTokensOf(features);
   const outputTokens = bounded(answer, features.maxTokens ?? Number.POSITIVE_INFINITY);
-  const { ttft, total, parts, busyMs } = originTiming(origin, promptTokens, outputTokens);
+  const { ttft, total, line, parts, busyMs } = originTiming(origin, promptTokens, outputTokens);
   const { usd, startUsd } = originUsd(origin, promptTokens, meanOf(outputTokens), busyMs);
   const expected = {
     model: origin.model,
@@ -48,6 +49,7 @@ export function expectOrigin(features: Features, origin: OriginEstimate, answer:
     quality: origin.quality,
     calibrated: false,
     outputTokens,
+    line,
     score: 0,
     parts: { ...parts, startUsd },
   };

@@ -72,6 +72,9 @@ export interface Spread {
   p95: number;
 }
 
+/** One snapshot, or several, of which each figure is taken from the first that has it. */
+export type Seen<T> = Snapshot<T> | Snapshot<T>[] | null;
+
 /** How the place is paid where the edge model runs. */
 export type EdgePrice =
   /** CPU time (Workers). */
@@ -103,6 +106,12 @@ export interface GpuPrice {
   scalesOut: boolean;
 }
 
+/** A prediction that does not depend on the answer's length: n tokens take `beforeMs` + n · `tokenMs`, and the first one token's. Without spread and without starts. */
+export interface Line {
+  beforeMs: number;
+  tokenMs: number;
+}
+
 /** What happened to a request that a decision had been made for. What is null is not known. */
 export interface Outcome {
   at: number;
@@ -113,7 +122,8 @@ export interface Outcome {
   route: 'edge' | 'origin';
   /** The pool's or the edge's model. */
   model: string;
-  predicted: { ttftMs: { p50: number; p95: number }; totalMs: { p50: number; p95: number } } | null;
+  /** `Expected.line` of the chosen route. */
+  predicted: Line | null;
   /** From the request's arrival at the route. Null where it was not a stream. */
   ttftMs: number | null;
   totalMs: number;
@@ -122,6 +132,8 @@ export interface Outcome {
   cachedTokens: number;
   completionTokens: number;
   /** `length`: cut off, so the answer would have been longer; `failed`: nothing is to be learnt but that. */
+  /** The edge's first tokens were held back and judged. */
+  gated: boolean;
   end: 'stop' | 'length' | 'escalated' | 'cancelled' | 'failed';
   /** The pool that was chosen or could have been (`expected.origin`), and whether the edge could have answered as well. Null, false: no pool. */
   pool: string | null;

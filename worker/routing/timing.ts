@@ -1,11 +1,12 @@
 import type { EdgeEstimate, OriginEstimate } from './estimates.ts';
-import type { Spread } from './figures.ts';
+import type { Line, Spread } from './figures.ts';
 import type { Quantiles, Timing } from './types.ts';
 
 /** How long a route is expected to take, milliseconds, and where that goes. */
 export interface RouteTiming {
   ttft: Timing;
   total: Timing;
+  line: Line;
   /** Waiting in the queue, waiting for a start (expected), and the way there and back. */
   parts: { queueMs: number; startMs: number; networkMs: number };
   /** Milliseconds of the engine or node that this request takes for itself: its share of the turns it is in. */
@@ -73,8 +74,8 @@ function spreadOut(
   totalSpread: Spread,
   risk: number,
   riskMs: number,
-): { ttft: Timing; total: Timing } {
-  const ttft = before + Math.min(1, output.p50) * tokenMs;
+): { ttft: Timing; total: Timing; line: Line } {
+  const ttft = before + tokenMs;
   const total = before + output.p50 * tokenMs;
   const longer = Math.log((before + output.p95 * tokenMs) / total);
   const wider = Math.log(totalSpread.p95 / totalSpread.p50);
@@ -82,6 +83,7 @@ function spreadOut(
   return {
     ttft: withRisk({ p50: ttft * ttftSpread.p50, p95: ttft * ttftSpread.p95 }, risk, riskMs),
     total: withRisk({ p50, p95: p50 * Math.exp(Math.hypot(longer, wider)) }, risk, riskMs),
+    line: { beforeMs: before, tokenMs },
   };
 }
 

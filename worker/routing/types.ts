@@ -1,4 +1,5 @@
 import type { Gate } from '../../models/capability/gate.ts';
+import type { Line } from './figures.ts';
 import type { Reason } from './reasons.ts';
 
 export type { Gate };
@@ -181,6 +182,8 @@ export interface Expected {
   calibrated: boolean;
   /** Tokens of the answer. */
   outputTokens: Quantiles;
+  /** For the comparison with what happens: `Outcome.predicted`. */
+  line: Line;
   /** weights · (usd, seconds, 1 - quality), in dollars; the least wins. */
   score: number;
   /** Where time and money go: waiting in the queue, starting or loading (expected), the way there and back; and dollars for starting or keeping a GPU. */
