@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import type { Calibration } from '../capability/calibration.ts';
 import { FolderStorage } from '../pack/folder-storage.ts';
 import type { Manifest } from '../pack/manifest.ts';
 import { openPack } from '../pack/reader.ts';
@@ -51,7 +52,17 @@ function summary({ config, ...manifest }: Manifest): [string, string][] {
       'sampling',
       `temperature ${sampling.temperature}, top_p ${sampling.topP}, top_k ${sampling.topK}, presence penalty ${sampling.presencePenalty}`,
     ],
+    ['calibration', calibrationLine(manifest.calibration)],
   ];
+}
+
+function calibrationLine(calibration: Calibration | undefined): string {
+  if (!calibration?.evidence) return 'none: the router assumes what it assumes of any model of this size';
+  const { evidence, gate } = calibration;
+  const passes = gate
+    ? `; gate lets ${(100 * gate.accepted).toFixed(0)} % pass, ${(100 * gate.precision).toFixed(0)} % of them good`
+    : '; no gate';
+  return `${evidence.rows} labels, AUC ${evidence.auc.value.toFixed(3)}${passes}`;
 }
 
 function tensorLines({ files, tensors }: Manifest): string[] {

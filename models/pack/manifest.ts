@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { calibrationSchema } from '../capability/calibration.ts';
 import type { ModelConfig } from '../config.ts';
 
 /**
@@ -121,6 +122,8 @@ export const manifestSchema = z.object({
   chatTemplate: z.string().nullable(),
   /** Compact tokenizer (models/tokenizer); null when the source had none. */
   tokenizer: fileSchema.nullable(),
+  /** How good the model's answers are, for the router (npm run -s models -- calibrate); of these weights, so another pack of the model has none. */
+  calibration: calibrationSchema.optional(),
   files: z.array(fileSchema),
   tensors: z.record(z.string(), tensorSchema),
 });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readCalibration } from '../../models/capability/calibration.ts';
 import { readNdjson } from './ndjson.ts';
 import type { EdgeAnswer, EdgeClient, EdgeEvent, EdgeRefusal, EdgeRequest, EdgeStatus } from './protocol.ts';
 
@@ -38,7 +39,8 @@ export function createFetchEdgeClient(call: (path: string, init?: RequestInit) =
     async status() {
       const response = await call('/status');
       if (!response.ok) throw new Error(`The edge model's status could not be read: status ${response.status}.`);
-      return (await response.json()) as EdgeStatus;
+      const status = (await response.json()) as EdgeStatus;
+      return { ...status, calibration: readCalibration(status.calibration) };
     },
   };
 }

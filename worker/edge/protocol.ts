@@ -1,3 +1,5 @@
+import type { Calibration } from '../../models/capability/calibration.ts';
+
 /**
  * What the gateway and the engine Worker say to each other. The gateway POSTs an `EdgeRequest` as JSON to the `EdgeModel` object's stub (`/generate`);
  * the object answers 200 with `EdgeEvent`s as newline-delimited JSON, or refuses with a 4xx/5xx and an `EdgeRefusal` before anything was generated.
@@ -118,6 +120,8 @@ export interface EdgeStatus {
   /** Bytes; `sessionBytes` are those of running answers, `cacheBytes` those of cached prefixes. */
   memory: { wasmBytes: number; weightBytes: number; sessionBytes: number; cacheBytes: number } | null;
   rates: EdgeRates;
+  /** How likely the model's answers are to be good; null where nothing can be said: random weights, no pack, or an engine that does not tell. */
+  calibration: Calibration | null;
 }
 
 /** What the gateway calls. Implemented over the Durable Object stub by worker/edge/client.ts. */

@@ -1,3 +1,5 @@
+import { priorCalibration } from '../../models/capability/prior.ts';
+import type { Manifest } from '../../models/pack/manifest.ts';
 import type { Pack } from '../../models/pack/reader.ts';
 import { within } from '../../routes/within.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
@@ -83,6 +85,7 @@ export class EdgeServer {
       loadMs: engine?.loadMs ?? null,
       memory: engine && (await memoryOf(engine)),
       rates: this.#rates,
+      calibration: manifest ? calibrationOf(manifest) : null,
     };
   }
 
@@ -180,6 +183,10 @@ export class EdgeServer {
     ticket.leave();
   }
 }
+
+/** Random weights say noise: what is tried with them is the way, not the answers. */
+const calibrationOf = ({ calibration, fixture, name, config }: Manifest) =>
+  calibration ?? (fixture ? null : priorCalibration(name, config));
 
 const isReady = (writer: WritableStreamDefaultWriter): Promise<true> => writer.ready.then(() => true);
 

@@ -1,0 +1,86 @@
+import { ModelError } from '../../model-error.ts';
+import type { Calibration, Evidence } from '../calibration.ts';
+import { goodAnswer, type Scoring } from '../score.ts';
+import { fitGate, type GateFit, type GateOptions } from './fit-gate.ts';
+import { crossValidated, fitScore } from './fit-score.ts';
+import type { Labelled } from './labels.ts';
+import { auc, brier, ece, type Forecast, withInterval } from './metrics.ts';
+
+/** Fewer say too little about a model with a dozen weights and a curve of a dozen points. */
+export const LEAST_LABELS = 200;
+export const LEAST_OF_EACH = 50;
+
+export interface CalibrateOptions extends GateOptions {
+  /** The model's name. */
+  model: string;
+  /** What was labelled, in a few words. */
+  labels: string;
+  /** What was assumed so far, to compare with. */
+  before: Scoring;
+}
+
+export interface Measured {
+  auc: Evidence['auc'];
+  brier: Evidence['brier'];
+  ece: Evidence['ece'];
+  forecasts: Forecast[];
+}
+
+export interface CalibrateResult {
+  calibration: Calibration;
+  before: Measured;
+  /** By cross-validation: each row by a fit that did not see it. */
+  after: Measured;
+  /** Null when no row has log-probabilities. */
+  gate: GateFit | null;
+}
+
+/**
+ * Fits an edge model's calibration to labelled rows. The same rows give the same calibration, in whatever order. Throws `ModelError` when there are too few
+ * labels to fit one.
+ */
+export function calibrate(rows: readonly Labelled[], options: CalibrateOptions): CalibrateResult {
+  requireEnough(rows);
+  const ordered = inOrder(rows);
+  const { weights, curve } = fitScore(ordered);
+  const after = measure(crossValidated(ordered));
+  const gate = ordered.some(({ tokens }) => tokens?.length) ? fitGate(ordered, options) : null;
+  const good = rows.reduce((sum, row) => sum + row.good, 0);
+  const evidence = { labels: options.labels, rows: rows.length, good, auc: after.auc, brier: after.brier, ece: after.ece };
+  const calibration: Calibration = {
+    version: 1,
+    model: options.model,
+    calibrated: true,
+    weights: { ...weights },
+    curve: curve.map(([x, y]) => [x, y]),
+    gate: gate?.gate ?? null,
+    evidence,
+  };
+  return { calibration, before: judgeBy(ordered, options.before), after, gate };
+}
+
+/** Sums of floating-point numbers depend on their order. */
+function inOrder(rows: readonly Labelled[]): Labelled[] {
+  const keyed = rows.map((row) => ({ row, key: JSON.stringify([row.judged, row.good, row.answer, row.tokens]) }));
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ row }) => row);
+}
+
+/** How well a calibration, or a prior, does on labelled rows that it was not made with. */
+export const judgeBy = (rows: readonly Labelled[], scoring: Scoring): Measured =>
+  measure(rows.map(({ judged, good }) => ({ predicted: goodAnswer(judged, scoring), good })));
+
+const measure = (forecasts: Forecast[]): Measured => ({
+  auc: withInterval(auc, forecasts),
+  brier: withInterval(brier, forecasts),
+  ece: withInterval(ece, forecasts),
+  forecasts,
+});
+
+function requireEnough(rows: readonly Labelled[]): void {
+  const good = rows.reduce((sum, row) => sum + row.good, 0);
+  const bad = rows.length - good;
+  if (rows.length >= LEAST_LABELS && good >= LEAST_OF_EACH && bad >= LEAST_OF_EACH) return;
+  throw new ModelError(
+    `A calibration needs at least ${LEAST_LABELS} labels, ${LEAST_OF_EACH} of them good and ${LEAST_OF_EACH} not; here are ${rows.length}, ${good} good and ${bad} not.`,
+  );
+}
