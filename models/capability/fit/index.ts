@@ -1,10 +1,10 @@
 import { ModelError } from '../../model-error.ts';
-import type { Calibration, Evidence } from '../calibration.ts';
+import type { Calibration } from '../calibration.ts';
 import { goodAnswer, type Scoring } from '../score.ts';
 import { fitGate, type GateFit, type GateOptions } from './fit-gate.ts';
 import { crossValidated, fitScore } from './fit-score.ts';
 import type { Labelled } from './labels.ts';
-import { auc, brier, ece, type Forecast, withInterval } from './metrics.ts';
+import { type Forecast, type Measures, measure } from './metrics.ts';
 
 /** Fewer say too little about a model with a dozen weights and a curve of a dozen points. */
 export const LEAST_LABELS = 200;
@@ -19,10 +19,7 @@ export interface CalibrateOptions extends GateOptions {
   before: Scoring;
 }
 
-export interface Measured {
-  auc: Evidence['auc'];
-  brier: Evidence['brier'];
-  ece: Evidence['ece'];
+export interface Measured extends Measures {
   forecasts: Forecast[];
 }
 
@@ -43,7 +40,7 @@ export function calibrate(rows: readonly Labelled[], options: CalibrateOptions):
   requireEnough(rows);
   const ordered = inOrder(rows);
   const { weights, curve } = fitScore(ordered);
-  const after = measure(crossValidated(ordered));
+  const after = measured(crossValidated(ordered));
   const gate = ordered.some(({ tokens }) => tokens?.length) ? fitGate(ordered, options) : null;
   const good = rows.reduce((sum, row) => sum + row.good, 0);
   const evidence = { labels: options.labels, rows: rows.length, good, auc: after.auc, brier: after.brier, ece: after.ece };
@@ -67,14 +64,9 @@ function inOrder(rows: readonly Labelled[]): Labelled[] {
 
 /** How well a calibration, or a prior, does on labelled rows that it was not made with. */
 export const judgeBy = (rows: readonly Labelled[], scoring: Scoring): Measured =>
-  measure(rows.map(({ judged, good }) => ({ predicted: goodAnswer(judged, scoring), good })));
+  measured(rows.map(({ judged, good }) => ({ predicted: goodAnswer(judged, scoring), good })));
 
-const measure = (forecasts: Forecast[]): Measured => ({
-  auc: withInterval(auc, forecasts),
-  brier: withInterval(brier, forecasts),
-  ece: withInterval(ece, forecasts),
-  forecasts,
-});
+const measured = (forecasts: Forecast[]): Measured => ({ ...measure(forecasts), forecasts });
 
 function requireEnough(rows: readonly Labelled[]): void {
   const good = rows.reduce((sum, row) => sum + row.good, 0);

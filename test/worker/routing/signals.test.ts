@@ -134,5 +134,5 @@ it('reads any prompt, also without a text or of ten megabytes of one character',
   expect(readSignals([{ role: 'user', content: null }]).kind).toBe('open');
   expect(readSignals([{ role: 'user', content: [{ type: 'image_url' }, { type: 'text', text: 'Why?' }] }]).text.questions).toBe(1);
   for (const character of [' ', '\n', 'a', '1', '}', '[', '\ud800', '`'])
-    expect(signals(character.repeat(10_000_000)).promptTokens).toBeLessThan(10_100_000);
+    expect(signals(character.repeat(10_000_000)).promptTokens).toBeLessThan(20_000_000);
 });
