@@ -29,13 +29,15 @@ export interface Flight {
   whileOut: boolean;
 }
 
-/** Milliseconds per prompt token before anything is known: about 2,000 tokens a second. Only differences between endpoints matter. */
-const priorSlowness = 0.5;
+/** Milliseconds per prompt token before anything is known of anyone: about 2,000 tokens a second. Only differences between endpoints matter. */
+export const priorSlowness = 0.5;
 /** Tokens of a prompt before there was any; from then on others' prompts are taken to be as long as ours. */
 const firstTypicalTokens = 512;
 /** What was seen loses half of its weight in so many milliseconds. */
 const observationHalfLife = 5_000;
-const slownessHalfLife = 60_000;
+const slownessHalfLife = 5_000;
+/** What was measured so long ago says nothing about the others any more, milliseconds. */
+const slownessLifetime = 60_000;
 /** Weight of the newest sample. */
 const smoothing = 0.2;
 /** With fewer samples an endpoint is not called slow. */
@@ -84,24 +86,33 @@ export class Endpoint {
   }
 
   /** What the choice goes by. */
-  candidate(now: number, region: string | null): Candidate {
+  candidate(now: number, region: string | null, prior: number): Candidate {
     const { name, weight, priority } = this.config;
     const near = this.config.region === null || this.config.region === region;
-    return { name, weight, priority, near, slowness: this.slowness(now), queuedTokens: this.queuedTokens(now), full: this.isFull(now) };
+    const [slowness, queuedTokens] = [this.slowness(now, prior), this.queuedTokens(now)];
+    return { name, weight, priority, near, slowness, queuedTokens, full: this.isFull(now) };
   }
 
-  /** Milliseconds per prompt token; what was measured decays to what is assumed of an endpoint nobody knows. */
-  slowness(now: number): number {
-    const weight = halved(now - this.#sampledAt, slownessHalfLife);
+  /**
+   * Milliseconds per prompt token; what was measured decays to what is assumed of an endpoint nobody knows.
+   * @param prior that assumption
+   */
+  slowness(now: number, prior: number = priorSlowness): number {
+    const weight = this.#samples === 0 ? 0 : halved(now - this.#sampledAt, slownessHalfLife);
     const { ttftMs, at } = this.#seen ?? { ttftMs: null, at: 0 };
-    const observed = ttftMs === null ? priorSlowness : ttftMs / (fixedTokens + (this.#typicalTokens || firstTypicalTokens));
-    const assumed = priorSlowness + (observed - priorSlowness) * halved(now - at, observationHalfLife);
+    const observed = ttftMs === null ? prior : ttftMs / (fixedTokens + (this.#typicalTokens || firstTypicalTokens));
+    const assumed = prior + (observed - prior) * halved(now - at, observationHalfLife);
     return assumed + (this.#slowness - assumed) * weight;
   }
 
+  /** Milliseconds per prompt token as measured lately, or null. */
+  measuredSlowness(now: number): number | null {
+    return this.#samples > 0 && now - this.#sampledAt < slownessLifetime ? this.#slowness : null;
+  }
+
   /** For a comparison with its peers; NaN while too little is known. */
-  judgedSlowness(now: number): number {
-    return this.#samples >= samplesToJudge ? this.slowness(now) : Number.NaN;
+  judgedSlowness(now: number, prior: number): number {
+    return this.#samples >= samplesToJudge ? this.slowness(now, prior) : Number.NaN;
   }
 
   /** Prompt tokens that wait there: our own, and those of other gateways as the monitor last saw them. */
@@ -135,14 +146,19 @@ export class Endpoint {
     return flight;
   }
 
-  /** Its first token is there, or its whole answer when that is all there is to see. */
-  answered(flight: Flight, now: number, wasStream: boolean): void {
+  /**
+   * Its first token is there, or its whole answer when that is all there is to see.
+   * @param prior as for `slowness`
+   */
+  answered(flight: Flight, now: number, wasStream: boolean, prior: number = priorSlowness): void {
     flight.waiting = false;
     if (this.#health.outUntil === 0 || flight.whileOut) this.#health = succeeded(this.#health, now);
     this.#pausedUntil = 0;
     if (!wasStream) return;
     const sample = (now - flight.startedAt) / (fixedTokens + flight.queuedTokens + flight.promptTokens);
-    this.#slowness = this.#samples === 0 ? sample : this.#slowness + smoothing * (sample - this.#slowness);
+    // From what is left of what was known: an old figure must not come back to life with a new sample.
+    const before = this.slowness(now, prior);
+    this.#slowness = this.#samples === 0 ? sample : before + smoothing * (sample - before);
     this.#samples++;
     this.#sampledAt = now;
   }

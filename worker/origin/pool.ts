@@ -1,6 +1,6 @@
 import { Budget } from './budget.ts';
 import { slowOutlier } from './ejection.ts';
-import { Endpoint, type Flight } from './endpoint.ts';
+import { Endpoint, type Flight, priorSlowness } from './endpoint.ts';
 import { fixedTokens, pick } from './pick.ts';
 import type { PoolConfig } from './pool-config.ts';
 
@@ -59,7 +59,8 @@ export class Pool {
     // Never the last one: where all are out, all are asked.
     const usable = (there.length > 0 ? there : suitable).filter((endpoint) => !except.has(endpoint));
     const rested = usable.filter((endpoint) => endpoint.pause(now) === 0 && !endpoint.looksDead(now));
-    const candidates = (rested.length > 0 ? rested : usable).map((endpoint) => endpoint.candidate(now, this.#region));
+    const prior = this.#prior(now);
+    const candidates = (rested.length > 0 ? rested : usable).map((endpoint) => endpoint.candidate(now, this.#region, prior));
     const chosen = pick(candidates, demand.key, demand.promptTokens);
     return chosen && usable.find((endpoint) => endpoint.config.name === chosen.name)!;
   }
@@ -82,11 +83,12 @@ export class Pool {
 
   /** A first token came. Whoever takes much longer than its peers is left out for a while. */
   answered(endpoint: Endpoint, flight: Flight, now: number): void {
-    endpoint.answered(flight, now, true);
+    const prior = this.#prior(now);
+    endpoint.answered(flight, now, true, prior);
     this.#ttfts[this.#nextTtft] = (now - flight.startedAt) / (fixedTokens + flight.promptTokens);
     this.#nextTtft = (this.#nextTtft + 1) % keptSamples;
     const peers = this.endpoints.filter((peer) => peer.isAvailable(now));
-    const slow = slowOutlier(peers.map((peer) => peer.judgedSlowness(now)));
+    const slow = slowOutlier(peers.map((peer) => peer.judgedSlowness(now, prior)));
     if (slow !== null) peers[slow]!.eject(now);
   }
 
@@ -95,6 +97,15 @@ export class Pool {
     if (!this.config.hedging || this.endpoints.length < 2 || this.#ttfts.length < minSamples || this.isSaturated(now)) return null;
     const sorted = [...this.#ttfts].sort((a, b) => a - b);
     return Math.max(soonestHedge, sorted[Math.floor(0.95 * (sorted.length - 1))]! * (fixedTokens + promptTokens));
+  }
+
+  /**
+   * What is assumed of an endpoint that has not been heard of lately, milliseconds per prompt token: that it is as fast as the fastest. Whoever was slow for a
+   * moment, or has never been asked, gets its requests (again) and is measured anew, instead of being left alone for what it once was.
+   */
+  #prior(now: number): number {
+    const measured = this.endpoints.map((endpoint) => endpoint.measuredSlowness(now)).filter((slowness) => slowness !== null);
+    return measured.length > 0 ? Math.min(...measured) : priorSlowness;
   }
 
   /** Those that can serve the request at all; all, if none is known to. */

@@ -16,6 +16,8 @@ export interface Look {
   /** Looks in a row that found nobody well. */
   misses: number;
   ttft: { sum: number; count: number } | null;
+  /** When there were first tokens last, milliseconds since the epoch. */
+  ttftAt: number;
 }
 
 /** Names in Prometheus' text format; kvUse is a share, ttft a histogram in seconds. */
@@ -46,6 +48,8 @@ const loadMetrics: Record<EndpointKind, LoadMetrics | null> = {
 
 /** A look must not outlast the pause between two of them by much, milliseconds. */
 const timeoutMs = 2_000;
+/** What first tokens took is told for so long after the last one: an endpoint that was slow for a moment and gets no requests since is not slow for ever. */
+const ttftLifetimeMs = 10_000;
 /** So many looks in a row that find nobody mean that nobody is there; a single one means nothing. */
 const missesToMourn = 3;
 
@@ -68,17 +72,20 @@ export async function look(target: Target, before: Look | null, fetch: typeof gl
     metrics?.ttft && samples
       ? { sum: total(samples, `${metrics.ttft}_sum`) ?? 0, count: total(samples, `${metrics.ttft}_count`) ?? 0 }
       : null;
+  const at = now();
+  const freshTtft = meanSince(before?.ttft ?? null, ttft);
+  const ttftAt = freshTtft === null ? (before?.ttftAt ?? 0) : at;
   const seen: Observation = {
-    at: now(),
+    at,
     alive: well ? true : misses >= missesToMourn ? false : (before?.seen.alive ?? null),
     waiting: metrics && samples ? total(samples, metrics.waiting) : null,
     running: metrics && samples ? total(samples, metrics.running) : null,
     kvUse: metrics && samples ? largest(samples, metrics.kvUse) : null,
-    ttftMs: meanSince(before?.ttft ?? null, ttft) ?? before?.seen.ttftMs ?? null,
+    ttftMs: freshTtft ?? (at - ttftAt < ttftLifetimeMs ? (before?.seen.ttftMs ?? null) : null),
   };
   // After one look that failed, the figures of the one before count on, as old as they are.
   if (before && seen.waiting === null && misses > 0 && misses < missesToMourn) return { ...before, misses };
-  return { seen, misses, ttft: ttft ?? before?.ttft ?? null };
+  return { seen, misses, ttft: ttft ?? before?.ttft ?? null, ttftAt };
 }
 
 async function get(url: string, key: string | null, fetch: typeof globalThis.fetch): Promise<{ status: number; body: string } | null> {

@@ -133,6 +133,39 @@ describe('a pool', () => {
     expect(pool.endpoints.filter((endpoint) => !endpoint.isAvailable(now)).map((endpoint) => endpoint.config.name)).toEqual(['c']);
   });
 
+  /** A pool in use for `seconds`: a request every 50 ms, each answered after `ttft` of the endpoint. Returns how many each endpoint got. */
+  function use(pool: Pool, from: number, seconds: number, ttft: (name: string) => number): Record<string, number> {
+    const got: Record<string, number> = {};
+    for (let at = from; at < from + 1000 * seconds; at += 50) {
+      const endpoint = pool.choose({ ...demand, key: `${at}` }, at)!;
+      const { name } = endpoint.config;
+      got[name] = (got[name] ?? 0) + 1;
+      const flight = endpoint.sent(demand.promptTokens, at);
+      pool.answered(endpoint, flight, at + ttft(name));
+      endpoint.left(flight);
+    }
+    return got;
+  }
+
+  it('uses all endpoints that are equally fast, however fast that is', () => {
+    for (const ttft of [5, 200, 2_000]) {
+      const got = use(poolOf(['a', 'b', 'c'].map((name) => config(name))), now, 30, () => ttft);
+      for (const name of ['a', 'b', 'c']) expect(got[name]).toBeGreaterThan(100);
+    }
+  });
+
+  it('comes back within a minute to one that was slow for a moment, and not to one that stays slow', () => {
+    const pool = poolOf(['a', 'b'].map((name) => config(name)));
+    use(pool, now, 10, () => 20);
+    const stalled = pool.endpoints[0]!;
+    for (let i = 0; i < 5; i++) pool.answered(stalled, stalled.sent(demand.promptTokens, now + 4_000), now + 12_000);
+    use(pool, now + 12_000, 60, () => 20);
+    expect(use(pool, now + 72_000, 30, () => 20).a).toBeGreaterThan(100);
+
+    const got = use(pool, now + 102_000, 60, (name) => (name === 'a' ? 400 : 20));
+    expect(got.a).toBeLessThan(0.1 * got.b!);
+  });
+
   it('hedges after the 95th percentile, once it knows one, and not when saturated', () => {
     const pool = poolOf([config('a'), config('b')]);
     expect(pool.hedgeAfter(100, now)).toBe(null);

@@ -10,8 +10,8 @@ const server = (paths: Record<string, string | number | Error>) =>
     if (answer instanceof Error) throw answer;
     return typeof answer === 'number' ? new Response('', { status: answer }) : new Response(answer);
   }) as unknown as typeof fetch;
-const at = (kind: EndpointKind, paths: Record<string, string | number | Error>, before: Look | null = null) =>
-  look(target(kind), before, server(paths), () => 7);
+const at = (kind: EndpointKind, paths: Record<string, string | number | Error>, before: Look | null = null, now = 7) =>
+  look(target(kind), before, server(paths), () => now);
 
 const vllm = (waiting: number, sum = 0, count = 0) => `# HELP vllm:num_requests_waiting Number of requests waiting.
 # TYPE vllm:num_requests_waiting gauge
@@ -50,6 +50,17 @@ describe('look', () => {
     expect(second.seen.ttftMs).toBe(500);
     expect((await at('vllm', paths(12, 104), second)).seen.ttftMs).toBe(500);
     expect((await at('vllm', paths(1, 1), second)).seen.ttftMs).toBe(500);
+  });
+
+  it('forgets what first tokens took when there have been none for a while', async () => {
+    const paths = (sum: number, count: number) => ({ '/health': 'ok', '/metrics': vllm(0, sum, count) });
+    const slow = await at('vllm', paths(90, 2), await at('vllm', paths(10, 1)), 1_000);
+    expect(slow.seen.ttftMs).toBe(80_000);
+    const soon = await at('vllm', paths(90, 2), slow, 9_000);
+    expect(soon.seen.ttftMs).toBe(80_000);
+    const later = await at('vllm', paths(90, 2), soon, 12_000);
+    expect(later.seen.ttftMs).toBe(null);
+    expect((await at('vllm', paths(91, 3), later, 13_000)).seen.ttftMs).toBe(1_000);
   });
 
   it('mourns nobody for one failed look, and keeps the figures of the one before', async () => {
