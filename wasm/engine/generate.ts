@@ -29,6 +29,8 @@ export interface GenerateOptions {
   splitter: ReasoningSplitting | null;
   /** What a prefix cache knows of the prompt, from opening the session; absent for an empty session. */
   prefix?: PromptPrefix;
+  /** Most tokens of the prompt in one step; default: PREFILL_CHUNK. More of them keep several stages of a pipeline busy. */
+  prefillChunk?: number;
   /** Whether it pays at this moment to draft tokens and verify several in one step: the answer is the same, to the bit. Absent: never. */
   speculate?: () => boolean;
 }
@@ -57,7 +59,7 @@ export async function* generate(
   const output = new OutputText(tokenizer, tokenizer.decoder(), options.splitter, options.stop, options.topLogprobs !== null);
   const stopIds = new Set(options.stopIds);
   const query = sampler.query();
-  const answer = await prefill(stage, session, promptIds, query, signal, options.prefix);
+  const answer = await prefill(stage, session, promptIds, query, signal, options);
   const decoder = new SequenceDecoder(stage, session, promptIds, sampler, { query, answer }, options, signal);
   let reasoningTokens = 0;
 
@@ -92,12 +94,12 @@ async function prefill(
   ids: number[],
   query: HeadQuery,
   signal: AbortSignal,
-  prefix?: PromptPrefix,
+  { prefix, prefillChunk = PREFILL_CHUNK }: Pick<GenerateOptions, 'prefix' | 'prefillChunk'>,
 ): Promise<HeadAnswer> {
   const keepAt = [...(prefix?.keepAt ?? [])];
   let position = prefix?.cached ?? 0;
   for (;;) {
-    const end = Math.min(position + PREFILL_CHUNK, keepAt[0] ?? ids.length, ids.length);
+    const end = Math.min(position + prefillChunk, keepAt[0] ?? ids.length, ids.length);
     const chunk = ids.slice(position, end);
     if (end === ids.length) return stepWithHead(stage, session, position, chunk, query, signal);
     await stage.step([{ session, position, ids: chunk }], signal);

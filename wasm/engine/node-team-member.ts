@@ -3,9 +3,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { instantiateKernel } from './kernel.ts';
 import { FAILED, type MemberData, type ThreadKernel } from './node-team.ts';
 
-const { module, memory, record, threads, member } = workerData as MemberData;
+const { module, memory, record, threads, member, looks } = workerData as MemberData;
 const kernel = instantiateKernel(module, memory) as ThreadKernel;
-kernel.joinTeam(record, threads, member);
+kernel.joinTeam(record, threads, member, looks);
 parentPort!.postMessage('ready');
 try {
   kernel.serve();

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Arena } from './arena.ts';
 import { chooseKernel, instantiateKernel, type Kernel, type KernelModules, type KernelTeam } from './kernel.ts';
@@ -8,7 +9,7 @@ import { nodeThreadKernels } from './node-kernel.ts';
 /** A kernel module of the builds with threads (wasm/kernel/threads.ts, team.ts). */
 export interface ThreadKernel extends Kernel {
   /** Makes the instance one of `threads` that share the record at `record`. */
-  joinTeam(record: number, threads: number, member: number): void;
+  joinTeam(record: number, threads: number, member: number, looks: number): void;
   /** Does its share of the first member's jobs, for ever. */
   serve(): void;
 }
@@ -20,11 +21,18 @@ export interface MemberData {
   record: number;
   threads: number;
   member: number;
+  looks: number;
 }
 
 /** Size of a team's record, and where a member says that the team has failed. */
-const recordBytes = (threads: number): number => 320 + 64 * threads;
+const recordBytes = (threads: number): number => 384 + 128 * threads;
 export const FAILED = 192;
+
+/**
+ * How often threads that wait for each other look before they sleep, which adds up to 200 microseconds: to wake up takes about half of that, and parts of a layer take less.
+ * Where some thread always waits for a processor, looking only keeps it from one.
+ */
+const looksOf = (threads: number): number => (threads <= availableParallelism() ? 25_000 : 0);
 
 /** What the threads share. Everything else is done by the caller's thread alone. */
 const JOBS = ['setProductScratch', 'input', 'product', 'productRows', 'mixer', 'mlp', 'finalNorm'] as const;
@@ -68,8 +76,8 @@ export class NodeTeam implements KernelTeam {
     const { threads } = this;
     const record = arena.allocate(recordBytes(threads));
     const kernel = instantiateKernel(this.#module, arena.memory) as ThreadKernel;
-    kernel.joinTeam(record, threads, 0);
-    const data = { module: this.#module, memory: arena.memory, record, threads };
+    const data = { module: this.#module, memory: arena.memory, record, threads, looks: looksOf(threads) };
+    kernel.joinTeam(record, threads, 0, data.looks);
     await Promise.all(Array.from({ length: threads - 1 }, (_, i) => this.#startWorker({ ...data, member: i + 1 })));
     return this.#guarded(kernel);
   }

@@ -103,6 +103,7 @@ export async function* answer(
       splitter: prompt.thinking ? new ReasoningSplitter(true) : null,
       prefix,
       speculate: alone,
+      prefillChunk: engine.prefillChunk,
     };
     for await (const event of generate(scheduler, tokenizer, session, prompt.ids, options, signal)) {
       if (event.type === 'text') yield delta(event);

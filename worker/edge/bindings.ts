@@ -7,6 +7,8 @@ import { R2Storage } from './r2-storage.ts';
 export interface EdgeEnv extends EdgeVariables {
   MODELS?: R2Bucket;
   ASSETS?: Fetcher;
+  /** One for each stage of the plan, where the model is placed in a pipeline (`StageModel` of worker/edge/stage). */
+  [stage: `STAGE_${number}`]: DurableObjectNamespace | undefined;
 }
 
 /** Where the configured pack is read from. Throws when the binding for it is missing. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { decodePlan } from '../../wasm/engine/pipeline/encode-plan.ts';
 
 /** Settings as the platform hands them over. */
 export interface EdgeVariables {
@@ -15,6 +16,10 @@ export interface EdgeConfig {
   maxBytes: number;
   /** How much of that evaluated prompt prefixes may take; 0 for no prefix cache, null to go by what the weights leave. */
   prefixCacheBytes: number | null;
+  /** Encoded plan of the pipeline whose stages hold the model; null when the engine holds it itself. */
+  plan: string | null;
+  /** Batches on their way at once: more than one where stages compute at the same time. */
+  turns: number;
   /** Longest wait for a client that stays connected and does not read, milliseconds. */
   stallMs: number;
 }
@@ -33,6 +38,9 @@ const variables = z.object({
   // An isolate on Cloudflare has 128 MB for everything; the rest is for JavaScript.
   NEARSIDE_EDGE_MEMORY_BYTES: count(100_000_000, 1, 4 * 1024 ** 3),
   NEARSIDE_EDGE_PREFIX_CACHE_BYTES: whole(0, 4 * 1024 ** 3).optional(),
+  NEARSIDE_EDGE_PLACEMENT: z.enum(['worker', 'pipeline'], { error: 'worker or pipeline' }).default('worker'),
+  NEARSIDE_EDGE_PLAN: z.string().optional(),
+  NEARSIDE_EDGE_TURNS: whole(1, 64).optional(),
   NEARSIDE_EDGE_STALL_MS: count(30_000, 1, 3_600_000),
 });
 
@@ -47,13 +55,17 @@ export function parseEdgeConfig(env: EdgeVariables): EdgeConfig {
   }
   const vars = parsed.data;
   const assets = vars.NEARSIDE_EDGE_PACK.startsWith('assets:');
+  const placed = vars.NEARSIDE_EDGE_PLACEMENT === 'pipeline' ? decodePlan(vars.NEARSIDE_EDGE_PLAN ?? '') : null;
   const prefix = (assets ? vars.NEARSIDE_EDGE_PACK.slice('assets:'.length) : vars.NEARSIDE_EDGE_PACK).replace(/^\/+|\/+$/g, '');
   return {
     pack: { from: assets ? 'assets' : 'r2', prefix },
-    sessions: vars.NEARSIDE_EDGE_SESSIONS,
+    sessions: Math.min(vars.NEARSIDE_EDGE_SESSIONS, placed?.sessions ?? vars.NEARSIDE_EDGE_SESSIONS),
     queue: vars.NEARSIDE_EDGE_QUEUE,
     maxBytes: vars.NEARSIDE_EDGE_MEMORY_BYTES,
-    prefixCacheBytes: vars.NEARSIDE_EDGE_PREFIX_CACHE_BYTES ?? null,
+    // Cached prefixes take the place of sessions that are not there, and give way to those that come.
+    prefixCacheBytes: vars.NEARSIDE_EDGE_PREFIX_CACHE_BYTES ?? (placed && placed.stateBytes / 2),
+    plan: placed && vars.NEARSIDE_EDGE_PLAN!,
+    turns: vars.NEARSIDE_EDGE_TURNS ?? (placed ? placed.stages.filter(({ spec }) => !spec.head).length : 1),
     stallMs: vars.NEARSIDE_EDGE_STALL_MS,
   };
 }

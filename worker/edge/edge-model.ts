@@ -1,11 +1,14 @@
 import { DurableObject } from 'cloudflare:workers';
-import { openPack } from '../../models/pack/reader.ts';
+import { openPack, type Pack } from '../../models/pack/reader.ts';
 import { loadStage } from '../../wasm/engine/loader.ts';
+import { decodePlan } from '../../wasm/engine/pipeline/encode-plan.ts';
 import relaxed from '../../wasm/kernel/build/relaxed.wasm';
 import simd from '../../wasm/kernel/build/simd.wasm';
 import { type EdgeEnv, openStorage } from './bindings.ts';
 import { type EdgeConfig, parseEdgeConfig } from './config.ts';
 import { createEventLoop } from './event-loop.ts';
+import { connectPipeline } from './pipeline/connect.ts';
+import type { StageDoor } from './pipeline/stage-protocol.ts';
 import { EdgeServer } from './server.ts';
 
 /** Deployed, this clock stands still during computation; it is read after I/O and at yields only. */
@@ -24,9 +27,13 @@ export class EdgeModel extends DurableObject<EdgeEnv> {
     this.#server = new EdgeServer(config, {
       openPack: async () => {
         if (wrong) throw wrong;
-        return openPack(openStorage(env, config));
+        const pack = await openPack(openStorage(env, config));
+        return config.plan === null ? pack : withPlannedContext(pack, config.plan);
       },
-      loadStage: (options) => loadStage({ modules: { relaxed, simd }, ...options }),
+      loadStage: (options) =>
+        config.plan === null
+          ? loadStage({ modules: { relaxed, simd }, ...options })
+          : connectPipeline({ manifest: options.manifest, plan: config.plan, door: stageDoors(env, state.id), onLoss: logLoss }),
       eventLoop: createEventLoop(now),
       now,
       waitUntil: (work) => state.waitUntil(work),
@@ -37,6 +44,25 @@ export class EdgeModel extends DurableObject<EdgeEnv> {
     return this.#server.fetch(request);
   }
 }
+
+/** The stages' state was planned for shorter sequences than the model could take. */
+function withPlannedContext(pack: Pack, plan: string): Pack {
+  const { config } = pack.manifest;
+  const contextLength = Math.min(config.contextLength, decodePlan(plan).contextLength);
+  return { ...pack, manifest: { ...pack.manifest, config: { ...config, contextLength } } };
+}
+
+/** Each replica has stages of its own: their objects are named after its. */
+function stageDoors(env: EdgeEnv, id: DurableObjectId): (stage: number) => StageDoor {
+  return (stage) => {
+    const namespace = env[`STAGE_${stage}`];
+    if (!namespace) throw new Error(`The engine Worker has no binding STAGE_${stage}: add one for each stage of the plan.`);
+    // The types of an RPC know nothing of objects that are returned for further calls.
+    return namespace.get(namespace.idFromName(`${id.name ?? id}:${stage}`)) as unknown as StageDoor;
+  };
+}
+
+const logLoss = (error: unknown): void => console.log(JSON.stringify({ event: 'stage_lost', message: (error as Error).message }));
 
 /** An object that cannot be made would tell nobody why. With wrong settings it is there, says so when asked, and loads nothing. */
 function readConfig(env: EdgeEnv): { config: EdgeConfig; wrong: unknown } {

@@ -3,7 +3,7 @@ import type { Pack } from '../../models/pack/reader.ts';
 import { ChatTemplate } from '../../models/template/chat-template.ts';
 import { IncrementalDecoder } from '../../models/tokenizer/incremental-decoder.ts';
 import { Tokenizer } from '../../models/tokenizer/tokenizer.ts';
-import type { GenerateTokenizer } from '../../wasm/engine/generate.ts';
+import { type GenerateTokenizer, PREFILL_CHUNK } from '../../wasm/engine/generate.ts';
 import type { LoadOptions } from '../../wasm/engine/loader.ts';
 import { PrefixCache } from '../../wasm/engine/prefix-cache.ts';
 import type { Stage } from '../../wasm/engine/stage.ts';
@@ -18,6 +18,8 @@ export interface Engine {
   template: ChatTemplate;
   scheduler: StepScheduler;
   prefixCache: PrefixCache;
+  /** Most tokens of a prompt that a generation has evaluated in one step. */
+  prefillChunk: number;
   loadMs: number;
 }
 
@@ -43,7 +45,12 @@ export async function loadEngine(pack: Pack, config: EdgeConfig, host: EngineHos
   const template = new ChatTemplate(manifest.chatTemplate, tokenizer);
   const { yieldNow, turn } = host.eventLoop;
   const stage = await host.loadStage({ storage: pack.storage, manifest, maxBytes: config.maxBytes, yieldNow });
-  const scheduler: StepScheduler = new StepScheduler(stage, { now: host.now, yieldNow: turn, reclaim: () => prefixCache.evict() });
+  const scheduler: StepScheduler = new StepScheduler(stage, {
+    now: host.now,
+    yieldNow: turn,
+    turns: config.turns,
+    reclaim: () => prefixCache.evict(),
+  });
   const prefixCache: PrefixCache = new PrefixCache(scheduler, {
     budgetBytes: config.prefixCacheBytes ?? Math.min(MAX_PREFIX_CACHE_BYTES, (config.maxBytes - (await stage.memory()).wasmBytes) / 2),
     cutBack: manifest.config.layerTypes.every((type) => type === 'full_attention'),
@@ -54,6 +61,7 @@ export async function loadEngine(pack: Pack, config: EdgeConfig, host: EngineHos
     template,
     scheduler,
     prefixCache,
+    prefillChunk: PREFILL_CHUNK * config.turns,
     loadMs: Math.round(host.now() - started),
   };
 }

@@ -10,6 +10,8 @@ export interface EventLoop {
   yieldNow(work: number): Promise<void>;
   /** Always lets other events in. */
   turn(): Promise<void>;
+  /** Others had their time just now: what is running began with an event. */
+  arrived(): void;
 }
 
 /**
@@ -32,6 +34,9 @@ export function createEventLoop(now: () => number, letOthersIn = timer): EventLo
       if (done >= SLICE_WORK || now() - last >= SLICE_MS) await turn();
     },
     turn,
+    arrived() {
+      last = now();
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 import type { HeadAnswer, HeadQuery, Stage, StageMemory, StageSpec, StepEntry, StepResult } from '../../wasm/engine/stage.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
 import { RateMeter, type Rates } from './rates.ts';
-import { planTurn } from './turn-plan.ts';
+import { type PlannedStep, planTurn, TURN_ROWS } from './turn-plan.ts';
 
 /** One call of `step` that waits for its turn, or has it. */
 interface Waiting {
@@ -30,12 +30,17 @@ export interface SchedulerOptions {
   yieldNow: () => Promise<void>;
   /** Names a session to close because memory ran out, or null when there is none: the engine then fails for want of memory. */
   reclaim?: () => string | null;
+  /**
+   * Turns on their way at the same time, of different sessions: for a pipeline, whose stages then all have something to do. The stage must take such calls, and all
+   * others while a step runs. Default 1.
+   */
+  turns?: number;
 }
 
 /**
  * Shares one stage between sessions. It is itself a Stage whose `step` waits for its turns: a turn is one batch of every answer's next token and of a bounded
  * number of prompt tokens (turn-plan.ts), so that a long prompt stalls nobody. One loop owns the stage: nothing else (more candidates, opening, forking,
- * closing) touches it while a turn runs.
+ * closing) touches it while a turn runs. With several turns at once, those waiting are spread over them.
  */
 export class StepScheduler implements Stage {
   readonly spec: StageSpec;
@@ -44,6 +49,8 @@ export class StepScheduler implements Stage {
   readonly #meter = new RateMeter();
   readonly #tasks: (() => Promise<void>)[] = [];
   #waiting: Waiting[] = [];
+  /** Answers whose next token is being computed, where several turns overlap. */
+  #answersRunning = 0;
   #looping = false;
   /** Sessions that have got a result and will soon ask for more. */
   readonly #expected = new Set<string>();
@@ -116,8 +123,9 @@ export class StepScheduler implements Stage {
     return this.#stage.memory();
   }
 
-  /** Runs `task` when no turn runs, before the next one. */
+  /** Runs `task` when no turn runs, before the next one; at once, where several turns run anyway. */
   #between<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#turns > 1) return task();
     return new Promise((resolve, reject) => {
       this.#tasks.push(() => task().then(resolve, reject));
       this.#wake();
@@ -145,7 +153,48 @@ export class StepScheduler implements Stage {
     void this.#loop();
   }
 
+  get #turns(): number {
+    return this.#options.turns ?? 1;
+  }
+
   async #loop(): Promise<void> {
+    await (this.#turns > 1 ? this.#overlap() : this.#oneByOne());
+    this.#looping = false;
+  }
+
+  /** Starts turns as long as there is room for one and someone waits. Sessions that have just got a result are given the time to ask for more. */
+  async #overlap(): Promise<void> {
+    const flights = new Set<Promise<void>>();
+    while (this.#waiting.length > 0 || flights.size > 0) {
+      const turn = flights.size < this.#turns ? this.#nextTurn() : [];
+      if (turn.length > 0) {
+        const answers = turn.filter(({ waiting }) => isAnswer(waiting)).length;
+        this.#answersRunning += answers;
+        const flight: Promise<void> = this.#timed(turn).finally(() => {
+          this.#answersRunning -= answers;
+          flights.delete(flight);
+        });
+        flights.add(flight);
+        continue;
+      }
+      const called = new Promise<void>((resolve) => {
+        this.#called = resolve;
+      });
+      await Promise.race([called, ...flights]);
+      await this.#letSessionsAsk();
+    }
+  }
+
+  async #timed(turn: Piece[]): Promise<void> {
+    const started = this.#options.now();
+    await this.#run(turn);
+    this.#meter.add(
+      turn.flatMap(({ tokens }) => tokens),
+      this.#options.now() - started,
+    );
+  }
+
+  async #oneByOne(): Promise<void> {
     while (this.#tasks.length > 0 || this.#waiting.length > 0) {
       await this.#runTasks();
       const turn = this.#nextTurn();
@@ -159,7 +208,6 @@ export class StepScheduler implements Stage {
         this.#options.now() - started,
       );
     }
-    this.#looping = false;
   }
 
   async #runTasks(): Promise<void> {
@@ -167,11 +215,24 @@ export class StepScheduler implements Stage {
   }
 
   #nextTurn(): Piece[] {
-    const shares = planTurn(this.#waiting.map((waiting) => ({ rows: rowsLeft(waiting), answer: isAnswer(waiting) })));
+    const steps = this.#waiting.map((waiting) => ({ rows: rowsLeft(waiting), answer: isAnswer(waiting) }));
+    const shares = this.#turns > 1 ? this.#share(steps) : planTurn(steps);
     const turn = this.#waiting.flatMap((waiting, i) => (shares[i]! > 0 ? [cut(waiting, shares[i]!)] : []));
     this.#waiting = this.#waiting.filter((_, i) => shares[i] === 0);
     for (const { waiting } of turn) waiting.signal?.removeEventListener('abort', waiting.withdraw);
     return turn;
+  }
+
+  /** Of several turns: each takes its part of the answers, and a prompt that is alone as many rows as keep all stages busy. */
+  #share(steps: PlannedStep[]): number[] {
+    const answers = steps.filter(({ answer }) => answer).length + this.#answersRunning;
+    let places = Math.ceil(answers / this.#turns);
+    const left = steps.map((step) => !step.answer || places-- > 0);
+    const shares = planTurn(
+      steps.filter((_, i) => left[i]),
+      answers === 0 ? TURN_ROWS * this.#turns : TURN_ROWS,
+    );
+    return left.map((taken) => (taken ? shares.shift()! : 0));
   }
 
   /**

@@ -20,10 +20,11 @@ export interface PlannedStep {
  * at the end again: so a prompt is overtaken by one chunk of each other at most, and a long one delays answers and short prompts by a bounded number of rows.
  *
  * @param steps in the order they wait
+ * @param turnRows prompt tokens of a turn that no answer is waiting in
  */
-export function planTurn(steps: PlannedStep[]): number[] {
+export function planTurn(steps: PlannedStep[], turnRows = TURN_ROWS): number[] {
   const answers = steps.reduce((sum, { rows, answer }) => sum + (answer ? rows : 0), 0);
-  let left = answers === 0 ? TURN_ROWS : Math.max(MIN_PROMPT_ROWS, Math.min(PROMPT_ROWS_BESIDE_ANSWERS, TURN_ROWS - answers));
+  let left = answers === 0 ? turnRows : Math.max(MIN_PROMPT_ROWS, Math.min(PROMPT_ROWS_BESIDE_ANSWERS, TURN_ROWS - answers));
   return steps.map(({ rows, answer }) => {
     if (answer) return rows;
     const share = Math.min(rows, left);

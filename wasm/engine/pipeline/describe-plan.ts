@@ -1,4 +1,5 @@
-import { type Plan, planHash, totalBytes } from './plan.ts';
+import { encodePlan, planHash } from './encode-plan.ts';
+import { type Plan, totalBytes } from './plan.ts';
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 
@@ -18,7 +19,7 @@ export function describePlan(plan: Plan, budgetBytes: number): string[] {
   const line = (row: string[]) => row.map((text, i) => (i === 1 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))).join('  ');
   const { sessions, contextLength, stages } = plan;
   return [
-    `${plan.model}: ${stages.length === 1 ? 'one stage' : `${stages.length} stages`} of at most ${megabytes(budgetBytes)} MB, for ${sessions} sessions of ${contextLength} tokens (plan ${planHash(plan)}). MB:`,
+    `${plan.model}: ${stages.length === 1 ? 'one stage' : `${stages.length} stages`} of at most ${megabytes(budgetBytes)} MB, for ${sessions} sessions of ${contextLength} tokens (plan ${planHash(encodePlan(plan))}). MB:`,
     ...table.map(line),
   ];
 }

@@ -47,9 +47,9 @@ export class Members {
     return this.slices.findIndex(({ spec }) => id < spec.embed!.last);
   }
 
-  /** Connects all. Answers which instances hold the layers. */
-  async connect(): Promise<string[]> {
-    const epochs = await settled(this.all.map((peer) => peer.connect()));
+  /** Connects all. Answers which instances hold the layers. @param known names the sessions that are still wanted */
+  async connect(known: () => string[]): Promise<string[]> {
+    const epochs = await settled(this.all.map((peer) => peer.connect(known)));
     return epochs.slice(0, this.layers.length);
   }
 

@@ -10,8 +10,9 @@ export interface Peer extends PipelineMember {
   /**
    * Which instance of the stage answers; connects to it, and loads it, where that is needed. Another answer than before means that the sessions it held are gone.
    * Throws `StageLostError`, or another Error when trying again would not help: an instance of another model, plan or version.
+   * @param known names the sessions that are still wanted, when it comes to connecting: the stage frees what else was left over
    */
-  connect(): Promise<string>;
+  connect(known: () => string[]): Promise<string>;
 }
 
 /** A stage of this process, which is never lost. */

@@ -38,6 +38,7 @@ export class PipelineStage implements Stage {
   readonly #sequences = new Sequences();
   /** A state serves any shorter prefix of its tokens. */
   readonly #cutBack: boolean;
+  readonly #known = (): string[] => this.#sequences.names;
 
   /** Throws an Error when the peers do not make up one model. */
   constructor(config: ModelConfig, peers: Peer[], options: PipelineOptions = {}) {
@@ -219,7 +220,7 @@ export class PipelineStage implements Stage {
   async #mending<T>(sequences: Sequence[], work: (epochs: string[]) => Promise<T>, signal?: AbortSignal): Promise<T> {
     for (let failures = 0; ; failures++) {
       try {
-        const epochs = await this.#members.connect();
+        const epochs = await this.#members.connect(this.#known);
         for (const sequence of sequences) await this.#hold(sequence, epochs);
         return await work(epochs);
       } catch (error) {

@@ -36,7 +36,7 @@ export interface PlannedStage {
   heapBytes: number;
 }
 
-/** How a pack is cut into stages. Plain data: it travels as JSON in a variable of every Worker that takes part, and all must have the same. */
+/** How a pack is cut into stages. */
 export interface Plan {
   version: 1;
   /** Name of the model, and a hash of the contents of its pack. */
@@ -60,9 +60,6 @@ export const totalBytes = ({ wasmBytes, heapBytes }: PlannedStage): number => wa
 /** A hash of what a pack holds: the checksums of its files. */
 export const packHash = ({ files, config }: Manifest): string =>
   hashText(JSON.stringify([config, files.map(({ name, bytes, checksum }) => [name, bytes, checksum])]));
-
-/** What all Workers of a pipeline must agree on. */
-export const planHash = (plan: Plan): string => hashText(JSON.stringify(plan));
 
 /**
  * Cuts a model into as few stages as fit the budget, and these evenly: one that holds all of it, or stages of layers and slices of the vocabulary. The vocabulary is

@@ -62,6 +62,11 @@ export class Sequences {
     if (this.#open.get(sequence.id) === sequence) this.#open.delete(sequence.id);
   }
 
+  /** What the stages may hold for somebody. */
+  get names(): string[] {
+    return [...this.#open.values()].flatMap(({ name }) => (name === '' ? [] : [name]));
+  }
+
   /** A name that no stage has heard before. */
   newName(): string {
     this.#names += 1;

@@ -1,0 +1,122 @@
+import { within } from '../../../routes/within.ts';
+import { type Peer, StageLostError } from '../../../wasm/engine/pipeline/peer.ts';
+import { type HeadAnswer, StageError, type StageSpec } from '../../../wasm/engine/stage.ts';
+import {
+  type Outcome,
+  STAGE_VERSION,
+  type StageArguments,
+  type StageDoor,
+  type StageMethod,
+  type StageValue,
+  type StageWelcome,
+} from './stage-protocol.ts';
+
+export interface RemotePeerOptions {
+  spec: StageSpec;
+  /** A way to the stage's Durable Object, made anew for every connection: one that has failed stays broken. */
+  door(): StageDoor;
+  /** Hash of the plan, and which of its stages this is. */
+  plan: string;
+  stage: number;
+  client: string;
+  /** Longest time of a call, and of a connect with its load; milliseconds. */
+  callMs?: number;
+  connectMs?: number;
+  /** A connection that was not used for so long is given up: while it is there, the stage stays in memory and is billed. */
+  idleMs?: number;
+}
+
+type Connected = Extract<StageWelcome, { ok: true }>;
+
+const CALL_MS = 30_000;
+const CONNECT_MS = 60_000;
+const IDLE_MS = 10_000;
+
+/** A stage in another isolate, over the RPC of its Durable Object. Any trouble on the way is a loss; what the stage itself refuses is a `StageError` as if it were here. */
+export class RemotePeer implements Peer {
+  readonly spec: StageSpec;
+  readonly #options: RemotePeerOptions;
+  #connected: Promise<Connected> | null = null;
+  #running = 0;
+  #idleTimer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(options: RemotePeerOptions) {
+    this.#options = options;
+    this.spec = options.spec;
+  }
+
+  async connect(known: () => string[]): Promise<string> {
+    if (!this.#connected) {
+      const connecting = this.#open(known());
+      this.#connected = connecting;
+      connecting.catch(() => this.#lose(connecting));
+    }
+    return (await this.#connected).epoch;
+  }
+
+  async #open(sessions: string[]): Promise<Connected> {
+    const { plan, stage, client, connectMs = CONNECT_MS } = this.#options;
+    const asking = this.#options.door().attach({ version: STAGE_VERSION, plan, stage, client, sessions });
+    const welcome = await within(asking, connectMs).catch((cause: unknown) => {
+      throw new StageLostError(`Stage ${stage} cannot be reached: ${(cause as Error).message}`, { cause });
+    });
+    if (!welcome) throw new StageLostError(`Stage ${stage} did not answer within ${connectMs} ms.`);
+    if (welcome.ok) return welcome;
+    throw new Error(welcome.message);
+  }
+
+  async #call<M extends StageMethod>(method: M, ...args: StageArguments<M>): Promise<StageValue<M>> {
+    const { stage, callMs = CALL_MS } = this.#options;
+    const connecting = this.#connected;
+    if (!connecting) throw new StageLostError(`Stage ${stage} is not connected.`);
+    const { connection } = await connecting;
+    this.#running += 1;
+    let outcome: Outcome<StageValue<M>> | null;
+    try {
+      outcome = await within(connection.call(method, args), callMs);
+    } catch (cause) {
+      this.#lose(connecting);
+      throw new StageLostError(`Stage ${stage} was lost: ${(cause as Error).message}`, { cause });
+    } finally {
+      this.#running -= 1;
+      this.#watchIdle(connecting);
+    }
+    if (outcome?.ok) return outcome.value;
+    if (outcome && outcome.code !== 'lost') throw new StageError(outcome.code, outcome.message);
+    this.#lose(connecting);
+    throw new StageLostError(outcome ? `Stage ${stage}: ${outcome.message}` : `Stage ${stage} did not answer within ${callMs} ms.`);
+  }
+
+  /** Gives a connection up. What the stage holds stays there for the time of a lease. */
+  #lose(connecting: Promise<Connected>): void {
+    if (this.#connected === connecting) this.#connected = null;
+    connecting.then(
+      (welcome) => (welcome as Partial<Disposable>)[Symbol.dispose]?.(),
+      () => {},
+    );
+  }
+
+  #watchIdle(connecting: Promise<Connected>): void {
+    if (this.#idleTimer) clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => {
+      if (this.#running === 0) this.#lose(connecting);
+    }, this.#options.idleMs ?? IDLE_MS);
+  }
+
+  open = (session: string) => this.#call('open', session);
+  fork = (session: string, as: string, tokens?: number) => this.#call('fork', session, as, tokens);
+  bytesOf = (sessions: string[]) => this.#call('bytesOf', sessions);
+  close = (session: string) => this.#call('close', session);
+  step = (batch: StageArguments<'step'>[0]) => this.#call('step', batch);
+  snapshot = (session: string) => this.#call('snapshot', session);
+  restore = (session: string, snapshot: Uint8Array) => this.#call('restore', session, snapshot);
+  memory = () => this.#call('memory');
+  reserve = (wanted: StageArguments<'reserve'>[0]) => this.#call('reserve', wanted);
+  embed = (ids: number[]) => this.#call('embed', ids);
+  answer = (hidden: Float32Array, queries: StageArguments<'answer'>[1]) => this.#call('answer', hidden, queries);
+
+  /** Heads are asked by `answer`: a stage of a pipeline remembers no last position. */
+  async head(): Promise<HeadAnswer> {
+    throw new StageError('bad_input', 'A remote stage is asked by answer().');
+  }
+}
