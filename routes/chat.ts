@@ -11,11 +11,11 @@ import { dataEvent, doneEvent, sseHeaders, sseStream } from './sse.ts';
 export function chatRoutes(app: Hono<AppEnv>, gateway: Gateway, options: AppOptions): void {
   app.post('/v1/chat/completions', async (c) => {
     const request = parseChatRequest(await readJson(c.req.raw, options.maxBodyBytes));
-    const hangUp = new AbortController();
-    const signal = AbortSignal.any([c.req.raw.signal, hangUp.signal]);
+    const hangUp = request.stream ? new AbortController() : null;
+    const signal = hangUp ? AbortSignal.any([c.req.raw.signal, hangUp.signal]) : c.req.raw.signal;
     const answer = await gateway.chat(request, { id: c.get('requestId'), caller: c.get('caller'), signal });
     setRouteHeaders(c, answer);
-    if (!request.stream) return c.body(await wholeAnswer(answer, request), 200, { 'content-type': 'application/json' });
+    if (!hangUp) return c.body(await wholeAnswer(answer, request), 200, { 'content-type': 'application/json' });
     const events = answerEvents(answer, request, (error) => {
       if (!signal.aborted) options.onError(error, c.get('requestId'));
     });

@@ -23,9 +23,11 @@ export function createApp(gateway: Gateway, options: AppOptions): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.use(async (c, next) => {
-    c.set('requestId', requestId(c.req.header('x-request-id')));
+    const id = requestId(c.req.header('x-request-id'));
+    c.set('requestId', id);
+    // Before there is a response: a header that comes later has the whole response made anew.
+    c.header('x-request-id', id);
     await next();
-    c.header('x-request-id', c.get('requestId'));
   });
   app.use('/v1/*', async (c, next) => {
     c.set('caller', await gateway.authorize(c.req.header('authorization') ?? null));

@@ -1,4 +1,4 @@
-import { within } from './within.ts';
+import { Patience, within } from './within.ts';
 
 const encoder = new TextEncoder();
 
@@ -30,19 +30,24 @@ export interface SseOptions {
 export function sseStream(events: AsyncIterable<string | Uint8Array>, options: SseOptions): ReadableStream<Uint8Array> {
   const iterator = events[Symbol.asyncIterator]();
   let pending: Promise<IteratorResult<string | Uint8Array>> | null = null;
-  let patienceMs = 0;
+  const patience = new Patience(options.keepAliveMs);
+  let begun = false;
   return new ReadableStream(
     {
       async pull(controller) {
         pending ??= iterator.next();
-        const next = await within(pending, patienceMs);
-        patienceMs = options.keepAliveMs;
+        const next = begun ? await patience.wait(pending) : await within(pending, 0);
+        begun = true;
         if (next === null) return controller.enqueue(encoder.encode(': keep-alive\n\n'));
         pending = null;
-        if (next.done) return controller.close();
+        if (next.done) {
+          patience.stop();
+          return controller.close();
+        }
         controller.enqueue(typeof next.value === 'string' ? encoder.encode(next.value) : next.value);
       },
       cancel(reason) {
+        patience.stop();
         options.onCancel(reason);
         iterator.return?.().catch(() => {});
       },

@@ -22,8 +22,20 @@ export async function authorize(authorization: string | null, access: Config['ac
   }
   const digest = await sha256(new TextEncoder().encode(key));
   if (!isKnown(digest, access.keyDigests)) throw unauthorized('invalid_api_key', 'The API key is not valid here.');
-  const name = await sha256(new Uint8Array([...callerPrefix, ...digest]));
-  return Array.from(name.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return callerName(digest);
+}
+
+/** By digest of a key that is known, so there are as many as keys. */
+const callerNames = new Map<string, string>();
+
+async function callerName(digest: Uint8Array): Promise<string> {
+  const id = digest.toHex();
+  const known = callerNames.get(id);
+  if (known) return known;
+  const hash = await sha256(new Uint8Array([...callerPrefix, ...digest]));
+  const name = hash.subarray(0, 16).toHex();
+  callerNames.set(id, name);
+  return name;
 }
 
 const callerPrefix = new TextEncoder().encode('nearside caller ');

@@ -41,6 +41,7 @@ export function expectedTtft(candidate: Candidate, promptTokens: number): number
  * @returns null when there are none
  */
 export function pick(candidates: Candidate[], key: string, promptTokens: number): Candidate | null {
+  if (candidates.length === 1) return candidates[0]!;
   const ranked = rank(nearestTier(candidates), key);
   const [first, second] = ranked;
   if (!first || !second) return first ?? null;
