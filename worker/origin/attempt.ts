@@ -37,6 +37,8 @@ export interface Attempt {
   fetch: typeof fetch;
 }
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
+
 /** A whole answer longer than this is not one. */
 const maxAnswerBytes = 64 * 1024 * 1024;
 
@@ -88,7 +90,7 @@ async function fetchWhole(work: Attempt, deadline: Deadline): Promise<ChatBody> 
   const adapter = adapters[work.endpoint.kind];
   const response = await post(work, adapter, deadline, () => {});
   const bytes = await readAll(response, deadline);
-  deadline.end();
+  deadline.finish();
   const completion = parseCompletion(bytes, adapter);
   const changed = adapter.chunk(completion);
   if (completion.usage && !changed) return { type: 'json', bytes };
@@ -138,6 +140,10 @@ function parseJson(text: string): unknown {
 }
 
 async function readAll(response: Response, deadline: Deadline): Promise<Uint8Array<ArrayBuffer>> {
+  const { headers } = response;
+  const announced = Number(headers.get('content-length') ?? Number.NaN);
+  // Unpacked, it may be longer than announced.
+  if (announced <= maxAnswerBytes && !headers.has('content-encoding')) return readWhole(response, deadline);
   const chunks: Uint8Array[] = [];
   let length = 0;
   const reader = (response.body ?? new Response('').body!).getReader();
@@ -160,10 +166,19 @@ async function readAll(response: Response, deadline: Deadline): Promise<Uint8Arr
   return bytes;
 }
 
+/** In one go, which is much faster than in chunks. A connection that ends early makes it fail. */
+async function readWhole(response: Response, deadline: Deadline): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await deadline.guard(response.arrayBuffer()));
+  } catch (error) {
+    throw deadline.signal.aborted ? deadline.signal.reason : broken(error);
+  }
+}
+
 function parseCompletion(bytes: Uint8Array, adapter: Adapter): Chunk & { choices: object[] } {
   let completion: Chunk | null;
   try {
-    completion = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes));
+    completion = JSON.parse(decoder.decode(bytes));
   } catch {
     throw badResponse('a body that is not JSON');
   }

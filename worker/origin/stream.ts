@@ -42,6 +42,7 @@ export async function* passThrough(body: ReadableStream<Uint8Array>, options: St
   let held: Uint8Array[] = [];
   let begun = false;
   let complete = false;
+  let drained = false;
   // Waiting for a client that reads slowly is not the origin's fault: only reads count.
   const reading = deadline.limitWaits(options.idleMs, () => timedOut('send anything', options.idleMs));
   try {
@@ -66,10 +67,11 @@ export async function* passThrough(body: ReadableStream<Uint8Array>, options: St
     if (usageFor && !seen.usage) yield { type: 'bytes', bytes: usageEvent(seen, usageFor.promptTokens) };
     complete = true;
     yield { type: 'done' };
-    await drain(reader);
+    drained = await drain(reader);
   } finally {
     options.onEnd(seen.tokens, complete);
-    deadline.end();
+    if (drained) deadline.finish();
+    else deadline.end();
   }
 }
 
@@ -133,13 +135,16 @@ function usageEvent(seen: StreamInspector, promptTokens: number): Uint8Array {
   return new TextEncoder().encode(`data: ${JSON.stringify(chunk)}\n\n`);
 }
 
-async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+/** Whether the connection has ended by itself in time. */
+async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<boolean> {
   const ended = async () => {
     while (!(await reader.read()).done);
+    return true;
   };
   // The answer is complete: how the connection ends no longer matters.
-  await within(
-    ended().catch(() => {}),
+  const inTime = await within(
+    ended().catch(() => true),
     drainMs,
   );
+  return inTime === true;
 }
