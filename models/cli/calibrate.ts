@@ -57,13 +57,14 @@ Prints the area under the ROC curve, the Brier score and the expected calibratio
     if (target >= 1) throw new ModelError(`--target must be below 1, and "${values.target}" is not.`);
     const maxTokens = numberOption('max-tokens', values['max-tokens'], 64, { min: 1, integer: true });
     const interrupted = new AbortController();
-    const stop = () => interrupted.abort(new ModelError('Interrupted; nothing has been written.'));
+    const stop = () => interrupted.abort(new ModelError('Interrupted; the pack is as it was.'));
     process.once('SIGINT', stop);
     try {
       const pack = await openPack(new FolderStorage(PACK));
       const read = async (file: string): Promise<LabelRow[]> => {
         const rows = parseLabels(await readText(file), basename(file));
         if (!values.answer) return rows;
+        process.stderr.write(`${pack.manifest.name} answers ${rows.length} prompts of ${basename(file)}.\n`);
         return answerRows(pack, rows, { maxTokens, onProgress: progressReporter('Answering', 'prompts'), signal: interrupted.signal });
       };
       const rows = await read(LABELS);
