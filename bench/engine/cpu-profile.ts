@@ -1,6 +1,6 @@
 /** V8's sampled CPU profile, as Profiler.stop answers it. */
 export interface CpuProfile {
-  nodes: { id: number; callFrame: { functionName: string }; children?: number[] }[];
+  nodes: { id: number; callFrame: { functionName: string; lineNumber: number }; children?: number[] }[];
   samples: number[];
   /** Microseconds before each sample. */
   timeDeltas: number[];

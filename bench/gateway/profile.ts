@@ -1,4 +1,4 @@
-import { type CpuProfile, selfTimes } from '../engine/cpu-profile.ts';
+import type { CpuProfile } from '../engine/cpu-profile.ts';
 import { openInspector } from '../engine/inspector.ts';
 import { type Contender, startOurs } from './contenders.ts';
 import { Load } from './load.ts';
@@ -27,8 +27,20 @@ export async function profileOurs(folder: string, originUrl: string, body: strin
   load.close();
 }
 
+/** Functions are told by their line in the bundle; those of the runtime have none, so by who called them. */
 function print(what: string, count: number, profile: CpuProfile): void {
-  const times = selfTimes(profile, (name) => name, new Set());
-  const lines = times.slice(0, 40).map(({ name, ms }) => `  ${((1000 * ms) / count).toFixed(1).padStart(8)}  ${name}`);
+  const callers = new Map(profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node] as const)));
+  const place = ({ callFrame: { functionName, lineNumber } }: CpuProfile['nodes'][number]) =>
+    `${functionName || 'anonymous'}${lineNumber > 0 ? `:${lineNumber + 1}` : ''}`;
+  const names = new Map(
+    profile.nodes.map((node) => {
+      const caller = callers.get(node.id);
+      return [node.id, node.callFrame.lineNumber > 0 || !caller ? place(node) : `${place(node)} <- ${place(caller)}`];
+    }),
+  );
+  const times = new Map<string, number>();
+  for (const [i, id] of profile.samples.entries()) times.set(names.get(id)!, (times.get(names.get(id)!) ?? 0) + profile.timeDeltas[i]!);
+  const longest = [...times].sort((a, b) => b[1] - a[1]).slice(0, 60);
+  const lines = longest.map(([name, microseconds]) => `  ${(microseconds / count).toFixed(1).padStart(8)}  ${name}`);
   console.log(`Self time, ${what}\n${lines.join('\n')}\n`);
 }
