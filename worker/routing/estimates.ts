@@ -1,7 +1,10 @@
 import type { EdgePrice, OriginPrice, Spread } from './figures.ts';
 import type { Calibration, Failure, Quantiles, Refusal } from './types.ts';
 
-/** What is known of the routes while a request is being placed: made by `estimate.ts`, with `refusal` and `failure` of this very request. */
+/**
+ * What is known of the routes while a request is being placed: made once per request by `estimateEdge`, `estimateOrigin` (one per pool that may be asked) and
+ * `estimateAnswer`. When a route refuses or fails, the caller sets its `refusal` or `failure` and decides again.
+ */
 export interface Estimates {
   /** Null: this gateway has no edge model. */
   edge: EdgeEstimate | null;

@@ -13,8 +13,8 @@ export interface Quantiles {
 }
 
 /**
- * What the rules know of a request. The gateway fills this in: most of it from the body (worker/features.ts), the last three from what it remembers. Everything
- * from `promptTokens` on has a neutral value, which `plainFeatures` supplies.
+ * What the rules know of a request. worker/features.ts takes from the body what the body tells; the gateway adds what it remembers: `cachedTokens`, `difficulty` (to be
+ * asked only where `hasChoice`), `escalatedEarlier` and `previousRoute`. `plainFeatures` has neutral values for everything from `promptTokens` on.
  */
 export interface Features {
   /** The model the client asked for. */
@@ -44,7 +44,7 @@ export interface Features {
   difficulty: { weakFails: number; strongHelps: number } | null;
   /** An earlier turn of this conversation was escalated within the hour. */
   escalatedEarlier: boolean;
-  /** The route taken last for this key and kind; null when there was none lately. */
+  /** The route of the last decision for this key and kind that had a `runnerUp`; null when there was none lately. */
   previousRoute: Route | null;
 }
 

@@ -197,6 +197,26 @@ describe('routes that are nearly equal', () => {
   });
 });
 
+describe('the reasons for the better route', () => {
+  const warm = edgeEstimate({ warmth: 1, prefill: 300, decode: 100 });
+  const shortest = { maxTokens: 4 };
+  it.each<[string, string, Partial<Estimates>]>([
+    ['a cold edge', 'origin: faster, edge_cold', { edge: edgeEstimate({ ...warm, warmth: 0, loadMs: 20_000 }) }],
+    ['a queue at the edge', 'origin: faster, queue_long', { edge: edgeEstimate({ ...warm, running: 4, queued: 8, serviceMs: 5_000 }) }],
+    ['a far origin', 'edge: faster, origin_far', { edge: warm, origins: [{ ...service, roundTripMs: 3_000 }] }],
+    ['a queue at the origin', 'edge: faster, queue_long', { edge: warm, origins: [{ ...service, waiting: 400, serviceMs: 5_000 }] }],
+    [
+      'an origin nobody has heard of',
+      'edge: faster, origin_maybe_cold',
+      { edge: warm, origins: [{ ...service, warmth: 0.9, startSeconds: 120 }] },
+    ],
+    ['a GPU for these alone', 'edge: cheaper, gpu_idle', { edge: warm, origins: [originEstimate({ warmth: 1 })] }],
+    ['a worse answer', 'origin: better_answer', { edge: edgeEstimate({ ...warm, calibration: calibration(0.8) }) }],
+  ])('%s: %s', (_, expected, known) => {
+    expect(short(decideBy('balanced', shortest, { ...rivals, ...known }))).toContain(expected);
+  });
+});
+
 describe('several pools', () => {
   const price = { by: 'tokens', input: 0.1, output: 0.3 } as const;
   const [first, second] = [originEstimate({ model: 'first', price, warmth: 1 }), originEstimate({ model: 'second', price, warmth: 1 })];

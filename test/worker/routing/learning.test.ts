@@ -1,0 +1,187 @@
+import { describe, expect, it } from 'vitest';
+import { estimateAnswer } from '../../../worker/routing/answer-lengths.ts';
+import { answerPrior, estimateEdge, estimateOrigin } from '../../../worker/routing/estimate.ts';
+import type { Outcome } from '../../../worker/routing/figures.ts';
+import { type Learned, learn, learnedEdge, learnedOrigin, nothingLearned } from '../../../worker/routing/learning.ts';
+import { edgePrices, unknownOriginPrice } from '../../../worker/routing/prices.ts';
+
+const start = 1_800_000_000_000;
+
+/** An answer of 20 tokens by the origin, 300 ms and 15 ms a token, as predicted. */
+const usual: Outcome = {
+  at: start,
+  key: 'k',
+  kind: 'chat',
+  route: 'origin',
+  model: 'big',
+  predicted: { beforeMs: 285, tokenMs: 15 },
+  ttftMs: 300,
+  totalMs: 585,
+  promptTokens: 100,
+  cachedTokens: 0,
+  completionTokens: 20,
+  gated: false,
+  end: 'stop',
+  pool: 'big',
+  free: false,
+  undisturbed: true,
+};
+const byEdge: Partial<Outcome> = { route: 'edge', model: 'small', free: true };
+
+/** So many outcomes, a second apart. */
+function taught(count: number, outcome: (i: number) => Partial<Outcome>, learned: Learned = nothingLearned): Learned {
+  for (let i = 0; i < count; i++) learned = learn(learned, { ...usual, at: start + 1000 * i, ...outcome(i) });
+  return learned;
+}
+
+const origin = (learned: Learned, now = start + 200_000) =>
+  estimateOrigin(
+    { model: 'big', failure: null },
+    { price: unknownOriginPrice, contextTokens: null, regions: [null], quality: 1 },
+    learnedOrigin(learned, 'big', now),
+    now,
+  );
+const edge = (learned: Learned, now = start + 200_000) =>
+  estimateEdge(
+    { model: 'small', refusal: null },
+    { price: edgePrices.own, contextTokens: null, calibration: null },
+    [learnedEdge(learned)].flatMap((seen) => seen ?? []),
+    now,
+  );
+
+describe('lengths of answers', () => {
+  const median = (learned: Learned, key: string, kind = 'chat') => estimateAnswer(learned.lengths, key, kind).p50;
+
+  it('are those of the prior before any', () => {
+    expect(estimateAnswer(nothingLearned.lengths, 'k', 'chat')).toEqual(answerPrior);
+  });
+
+  it('are learnt by key and kind, and less so by kind for everyone', () => {
+    const learned = taught(50, () => ({ completionTokens: 8, kind: 'classify' }));
+    expect(median(learned, 'k', 'classify')).toBeLessThan(15);
+    expect(median(learned, 'other', 'classify')).toBeGreaterThan(median(learned, 'k', 'classify'));
+    expect(median(learned, 'other', 'classify')).toBeLessThan(40);
+    expect(median(learned, 'k', 'chat')).toBe(answerPrior.p50);
+  });
+
+  it('one answer alone moves them little', () => {
+    expect(
+      median(
+        taught(1, () => ({ completionTokens: 2 })),
+        'k',
+      ),
+    ).toBeGreaterThan(50);
+  });
+
+  it('that were cut off count as longer than the limit', () => {
+    const learned = taught(100, () => ({ completionTokens: 16, end: 'length' }));
+    expect(median(learned, 'k')).toBeGreaterThan(20);
+  });
+
+  it('are kept for so many keys and no more: the least recently used go', () => {
+    const learned = taught(1000, (i) => ({ key: i % 2 ? 'steady' : `key ${i}`, completionTokens: 8 }));
+    expect(learned.lengths.size).toBeLessThanOrEqual(256);
+    expect(median(learned, 'steady')).toBeLessThan(20);
+    expect(median(learned, 'key 2')).toBe(median(learned, 'never seen'));
+  });
+});
+
+describe('times of an origin', () => {
+  it('are those that were seen: a fixed part, a part per token of prompt, and a part per token of answer', () => {
+    const learned = taught(60, (i) => {
+      const promptTokens = 100 + 50 * (i % 10);
+      const ttftMs = 200 + 0.4 * promptTokens;
+      return { promptTokens, ttftMs, totalMs: ttftMs + 19 * 12 };
+    });
+    const { roundTripMs, ttftBaseMs, ttftMsPerToken, tpotMs, warmth, measured } = origin(learned);
+    expect(roundTripMs + ttftBaseMs).toBeGreaterThan(180);
+    expect(roundTripMs + ttftBaseMs).toBeLessThan(220);
+    expect(ttftMsPerToken).toBeCloseTo(0.4, 1);
+    expect(Math.abs(tpotMs - 12)).toBeLessThan(1);
+    expect(warmth).toBeGreaterThan(0.99);
+    expect(measured).toBe(true);
+  });
+
+  it('are not bent by prompts that are all alike', () => {
+    const { ttftMsPerToken, roundTripMs, ttftBaseMs } = origin(taught(50, (i) => ({ ttftMs: 300 + (i % 3), promptTokens: 100 })));
+    expect(ttftMsPerToken).toBeLessThan(1);
+    expect(roundTripMs + ttftBaseMs + 100 * ttftMsPerToken).toBeGreaterThan(270);
+  });
+
+  it('one absurd answer changes them by less than a half', () => {
+    const learned = taught(50, () => ({}));
+    const poisoned = learn(learned, { ...usual, at: start + 60_000, ttftMs: 5e6, totalMs: 9e7, completionTokens: 5 });
+    expect(origin(poisoned).tpotMs / origin(learned).tpotMs).toBeLessThan(1.5);
+    expect(origin(poisoned).ttftBaseMs / origin(learned).ttftBaseMs).toBeLessThan(1.5);
+  });
+
+  it('are not learnt from what was disturbed, broke off or makes no sense', () => {
+    const learned = taught(30, () => ({}));
+    for (const odd of [
+      { undisturbed: false, ttftMs: 90_000, totalMs: 95_000 },
+      { end: 'cancelled' as const, totalMs: 5, completionTokens: 1 },
+      { end: 'failed' as const, totalMs: 60_000, completionTokens: 0 },
+      { totalMs: Number.NaN },
+      { ttftMs: -5 },
+      { at: Number.POSITIVE_INFINITY },
+    ]) {
+      const { tpotMs, ttftBaseMs } = origin(taught(20, () => odd, learned));
+      expect(tpotMs).toBeCloseTo(origin(learned).tpotMs, 5);
+      expect(ttftBaseMs).toBeCloseTo(origin(learned).ttftBaseMs, 5);
+    }
+  });
+
+  it('a pool that only failed is not taken for warm', () => {
+    const learned = taught(5, () => ({ end: 'failed', completionTokens: 0 }));
+    expect(origin(learned).warmth).toBeCloseTo(0.97);
+  });
+
+  it('are kept for so many pools and no more', () => {
+    expect(taught(300, (i) => ({ model: `pool ${i}`, pool: `pool ${i}` })).pools.size).toBe(64);
+  });
+});
+
+describe('the spread of predictions', () => {
+  it('widens where they are often wrong, and shifts where they are always wrong', () => {
+    const exact = taught(100, () => ({}));
+    const noisy = taught(100, (i) => ({ totalMs: i % 4 === 0 ? 2000 : 585, ttftMs: i % 4 === 0 ? 1500 : 300 }));
+    const late = taught(100, () => ({ ...byEdge, ttftMs: 600, totalMs: 1170 }));
+    expect(origin(exact).totalSpread.p95).toBeLessThan(1.3);
+    expect(origin(noisy).totalSpread.p95).toBeGreaterThan(2.5);
+    expect(edge(late).totalSpread.p50).toBeGreaterThan(1.6);
+    expect(edge(late).ttftSpread.p50).toBeGreaterThan(1.6);
+  });
+
+  it('is the prior until there is enough to go by', () => {
+    expect(origin(taught(3, () => ({}))).totalSpread).toEqual({ p50: 1, p95: 2 });
+  });
+});
+
+describe('traffic', () => {
+  it('tells requests that could go either way, whoever answered, from those that could not', () => {
+    const learned = taught(3600, (i) => (i % 4 === 0 ? {} : byEdge));
+    const { committedPerSecond, freePerSecond } = origin(learned, start + 3_600_000);
+    expect(committedPerSecond).toBeCloseTo(0.25, 1);
+    expect(freePerSecond).toBeCloseTo(0.75, 1);
+  });
+
+  it('fades when there is none', () => {
+    const learned = taught(3600, () => ({}));
+    expect(origin(learned, start + 2 * 3_600_000).committedPerSecond).toBeLessThan(0.01);
+  });
+});
+
+describe('escalations', () => {
+  it('are counted among gated answers only', () => {
+    const gatedAnswers = taught(200, (i) => ({ ...byEdge, gated: true, end: i % 2 ? 'escalated' : 'stop' }));
+    expect(Math.abs(edge(gatedAnswers).escalationRate - 0.5)).toBeLessThan(0.1);
+    expect(edge(taught(200, () => byEdge)).escalationRate).toBeCloseTo(0.1);
+  });
+});
+
+it('what was learnt is not changed by learning more', () => {
+  const learned = taught(20, () => ({}));
+  const before = structuredClone(learned);
+  taught(20, () => byEdge, learned);
+  expect(learned).toEqual(before);
+});
