@@ -107,9 +107,10 @@ describe('a stream that breaks', () => {
     expect(text.endsWith('\n\n')).toBe(true);
   });
 
-  it("passes the origin's own error event on, and no [DONE] after it", async () => {
+  it("passes the origin's own error event on, with all of OpenAI's fields, and no [DONE] after it", async () => {
     const text = await (await chat(withOrigin(), 'tokens 1; error; done', stream)).text();
-    expect(dataOf(text)).toEqual([expect.anything(), { error: { message: 'Scripted failure.', code: 'scripted' } }]);
+    const error = { message: 'Scripted failure.', type: 'server_error', param: null, code: 'scripted' };
+    expect(dataOf(text)).toEqual([expect.anything(), { error }]);
     expect(text).not.toContain('[DONE]');
   });
 

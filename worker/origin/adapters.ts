@@ -40,10 +40,11 @@ export interface Adapter {
 const unchanged: Adapter = { request: (body) => body, chunk: () => false, error: (said) => said };
 
 /**
- * Newer versions of vLLM say `reasoning` where others say `reasoning_content`; the type of an error is the name of a Python class and its code a number.
+ * Newer versions of vLLM say `reasoning` where others say `reasoning_content`, and read only that of what an assistant has said before; the type of an error is the
+ * name of a Python class and its code a number.
  */
 const vllm: Adapter = {
-  request: (body) => withTemplateSwitch(withSystemRole(body)),
+  request: (body) => withTemplateSwitch(withSystemRole(withReasoning(body))),
   chunk: (chunk) => eachPart(chunk, renameReasoning),
   error: (said, status) => contextLength(plainError(said, status), /maximum context length|longer than the maximum model length/i),
 };
@@ -89,6 +90,17 @@ function emptyFirstContent(part: Record<string, unknown>): boolean {
   if (part.role === undefined || part.content !== null || part.tool_calls || part.reasoning_content) return false;
   part.content = '';
   return true;
+}
+
+/** Under both names: older versions read the other. */
+function withReasoning(body: Record<string, unknown>): Record<string, unknown> {
+  const messages = body.messages as { reasoning_content?: unknown; reasoning?: unknown }[];
+  const lacks = (message: (typeof messages)[number]) => typeof message.reasoning_content === 'string' && message.reasoning === undefined;
+  if (!messages.some(lacks)) return body;
+  return {
+    ...body,
+    messages: messages.map((message) => (lacks(message) ? { ...message, reasoning: message.reasoning_content } : message)),
+  };
 }
 
 /** Open models' templates know no `developer`, which is what OpenAI calls `system` now. */

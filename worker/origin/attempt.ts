@@ -5,7 +5,7 @@ import { Deadline } from './deadline.ts';
 import { badResponse, broken, errorOfEvent, errorOfResponse, errorText, timedOut, unreachable } from './failure.ts';
 import type { EndpointConfig, OriginTimeouts } from './pool-config.ts';
 import { passThrough } from './stream.ts';
-import { countedUsage, estimateTokens } from './usage.ts';
+import { countedUsage, estimateTokens, type TokenCounts, tokenCounts } from './usage.ts';
 
 export interface OriginCall {
   request: ChatRequest;
@@ -22,8 +22,8 @@ export interface OriginCall {
 /** Told about an attempt while it goes on. */
 export interface AttemptEvents {
   onFirstToken(): void;
-  /** A stream has ended, after about so many tokens; not called when it fails before its first token. */
-  onEnd(tokens: number, complete: boolean): void;
+  /** An answer has ended, complete or not, and has used so much. Not called for an attempt that fails before its answer begins. */
+  onEnd(used: TokenCounts, complete: boolean): void;
 }
 
 /** What an attempt works with. */
@@ -75,7 +75,8 @@ async function openStream(work: Attempt, deadline: Deadline): Promise<ChatBody> 
     adapter,
     idleMs: timeouts.idle,
     choices: call.request.body.n ?? 1,
-    usageFor: call.request.includeUsage ? { promptTokens } : null,
+    promptTokens,
+    includeUsage: call.request.includeUsage,
     onFirstToken: () => {
       gotToken();
       events.onFirstToken();
@@ -93,9 +94,12 @@ async function fetchWhole(work: Attempt, deadline: Deadline): Promise<ChatBody> 
   deadline.finish();
   const completion = parseCompletion(bytes, adapter);
   const changed = adapter.chunk(completion);
-  if (completion.usage && !changed) return { type: 'json', bytes };
+  const promptTokens = estimateTokens(work.call.promptBytes);
   const answerTokens = estimateTokens(answerBytes(completion));
-  completion.usage ??= countedUsage(estimateTokens(work.call.promptBytes), answerTokens);
+  const counted = { promptTokens, completionTokens: answerTokens, estimated: true };
+  work.events.onEnd(tokenCounts(completion.usage) ?? counted, true);
+  if (completion.usage && !changed) return { type: 'json', bytes };
+  completion.usage ??= countedUsage(promptTokens, answerTokens);
   return { type: 'json', bytes: new Uint8Array(new TextEncoder().encode(JSON.stringify(completion))) };
 }
 

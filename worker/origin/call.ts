@@ -2,11 +2,13 @@ import { ApiError } from '../../routes/errors.ts';
 import type { ChatBody } from '../../routes/gateway.ts';
 import { within } from '../../routes/within.ts';
 import { log } from '../observe/log.ts';
+import { Account } from './account.ts';
 import { attempt, type OriginCall } from './attempt.ts';
 import type { Endpoint } from './endpoint.ts';
 import { cold, OriginFailure } from './failure.ts';
 import type { Demand, Pool } from './pool.ts';
 import { retryDelay } from './retry.ts';
+import type { TokenCounts } from './usage.ts';
 
 /** Who answered, and what happened before, for the reason header. */
 export interface PoolAnswer {
@@ -121,36 +123,30 @@ async function ask(
   tools: CallTools,
   controller: AbortController,
 ): Promise<ChatBody> {
+  const { model, timeouts } = pool.config;
+  const { name, binding } = endpoint.config;
+  const { stream } = call.request;
   const flight = endpoint.sent(demand.promptTokens, Date.now());
+  const account = new Account({ id: call.id, model, endpoint: name });
   const signal = AbortSignal.any([call.signal, controller.signal]);
+  const unfinished = () => (call.signal.aborted ? 'aborted' : signal.aborted ? 'superseded' : 'failed');
   const left = () => endpoint.left(flight);
   // A stream that nobody has begun to read never ends by itself.
   signal.addEventListener('abort', left, { once: true });
   let begun = false;
-  const onEnd = (tokens: number, complete: boolean) => {
+  const onEnd = (used: TokenCounts, complete: boolean) => {
+    if (!stream) endpoint.answered(flight, Date.now(), false);
     left();
-    if (!begun) return;
-    if (!complete && !signal.aborted) endpoint.failed('broken', null, Date.now());
-    log('origin_stream', { id: call.id, endpoint: endpoint.config.name, tokens, complete, aborted: signal.aborted });
+    account.close(complete ? 'complete' : unfinished(), used);
+    if (begun && !complete && !signal.aborted) endpoint.failed('broken', null, Date.now());
   };
   const events = { onFirstToken: () => pool.answered(endpoint, flight, Date.now()), onEnd };
   try {
-    const { timeouts } = pool.config;
-    const body = await attempt({
-      endpoint: endpoint.config,
-      timeouts,
-      call,
-      signal,
-      fetch: tools.fetchOf(endpoint.config.binding),
-      events,
-    });
+    const body = await attempt({ endpoint: endpoint.config, timeouts, call, signal, fetch: tools.fetchOf(binding), events });
     begun = true;
-    if (!call.request.stream) {
-      endpoint.answered(flight, Date.now(), false);
-      left();
-    }
     return body;
   } catch (error) {
+    account.close(unfinished(), { promptTokens: demand.promptTokens, completionTokens: stream ? 0 : null, estimated: true });
     if (error instanceof OriginFailure) endpoint.failed(error.kind, error.pauseMs, Date.now());
     // It has found fault with the request, so it works.
     else if (error instanceof ApiError) endpoint.answered(flight, Date.now(), false);

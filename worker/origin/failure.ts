@@ -98,11 +98,12 @@ function refusedRequest(status: number, said: SaidError): ApiError {
 
 /** An error object that came with status 200: inside a stream, or as the body. */
 export function errorOfEvent(error: unknown, adapter: Adapter): ApiError {
-  const numeric = (error as { code?: unknown } | null)?.code;
-  const status = typeof numeric === 'number' ? numeric : 500;
+  const { code, type } = (error ?? {}) as { code?: unknown; type?: unknown };
+  const status = typeof code === 'number' ? code : type === 'invalid_request_error' ? 400 : 500;
   const said = adapter.error(errorFields(error), status);
   if (clientErrors.has(status)) return refusedRequest(status, said);
-  return new OriginFailure('error', 502, said.code ?? 'origin_error', said.message ?? 'The origin failed.');
+  const details = { type: said.type ?? undefined, param: said.param };
+  return new OriginFailure('error', 502, said.code ?? 'origin_error', said.message ?? 'The origin failed.', details);
 }
 
 /** Reads the shapes that inference servers use: `{error: {...}}`, `{error: "..."}`, `{message}`, `{detail}`, or plain text. */

@@ -1,6 +1,6 @@
 import { createParser } from 'eventsource-parser';
 import type { Adapter, Chunk } from './adapters.ts';
-import { badResponse } from './failure.ts';
+import { badResponse, errorOfEvent } from './failure.ts';
 
 /** Reads a stream's events, tells what to pass on, and keeps what the stream has told so far. */
 export class StreamInspector {
@@ -8,8 +8,8 @@ export class StreamInspector {
   done = false;
   /** The error of an error event. */
   error: unknown = null;
-  /** The stream carried its usage. */
-  usage = false;
+  /** The last usage that the stream carried. */
+  usage: object | null = null;
   /** Chunks that carried a part of the answer: about one per token. */
   tokens = 0;
   /** First chunk, for the head of a chunk of our own. */
@@ -46,7 +46,7 @@ export class StreamInspector {
     const foreign = text.startsWith('error:');
     const readable = foreign ? `data: {"error":${text.slice(6).trim()}}\n\n` : text;
     this.#parser.feed(readable);
-    if (this.#verdict === 'pass') return foreign ? new TextEncoder().encode(readable) : event;
+    if (this.#verdict === 'pass') return event;
     return this.#verdict === 'drop' ? null : new TextEncoder().encode(`data: ${JSON.stringify(this.#verdict)}\n\n`);
   }
 
@@ -65,8 +65,13 @@ export class StreamInspector {
     }
     if (chunk.error !== undefined && chunk.error !== null) this.error = chunk.error;
     else if (name === 'error') this.error = chunk;
+    if (this.error !== null) {
+      // Servers leave out what they do not know; clients look for all of OpenAI's four fields.
+      this.#verdict = { ...errorOfEvent(this.error, this.#adapter).body() };
+      return;
+    }
     this.first ??= chunk;
-    if (chunk.usage) this.usage = true;
+    if (chunk.usage) this.usage = chunk.usage;
     const changed = this.#adapter.chunk(chunk);
     if (this.#seeChoices(chunk)) this.#verdict = 'drop';
     else if (changed) this.#verdict = chunk;

@@ -5,7 +5,7 @@ import type { Deadline } from './deadline.ts';
 import { badResponse, broken, errorOfEvent, OriginFailure, timedOut } from './failure.ts';
 import { StreamInspector } from './inspect.ts';
 import { EventSplitter } from './split.ts';
-import { countedUsage } from './usage.ts';
+import { countedUsage, type TokenCounts, tokenCounts } from './usage.ts';
 
 export interface StreamOptions {
   deadline: Deadline;
@@ -14,12 +14,14 @@ export interface StreamOptions {
   idleMs: number;
   /** How many answers were asked for. */
   choices: number;
-  /** The client asked for usage and its prompt has about so many tokens; null when it did not ask. */
-  usageFor: { promptTokens: number } | null;
+  /** The prompt has about so many tokens. */
+  promptTokens: number;
+  /** The client asked for usage. */
+  includeUsage: boolean;
   /** The first token is there. */
   onFirstToken: () => void;
-  /** Called once, whatever the end: about how many tokens have come, and whether the answer is complete. */
-  onEnd: (tokens: number, complete: boolean) => void;
+  /** Called once, whatever the end and whether or not anyone reads: what it has used so far, and whether the answer is complete. */
+  onEnd: (used: TokenCounts, complete: boolean) => void;
 }
 
 /** How long to wait for the connection's own end after `[DONE]`, so that a finished call does not look like an aborted one to the origin. */
@@ -35,7 +37,7 @@ const maxHeldBytes = 65_536;
  * that has been passed on and has told the client already.
  */
 export async function* passThrough(body: ReadableStream<Uint8Array>, options: StreamOptions): AsyncGenerator<SseBytes> {
-  const { deadline, usageFor } = options;
+  const { deadline, promptTokens } = options;
   const reader = body.getReader();
   const splitter = new EventSplitter();
   const seen = new StreamInspector(options.adapter, options.choices);
@@ -43,6 +45,15 @@ export async function* passThrough(body: ReadableStream<Uint8Array>, options: St
   let begun = false;
   let complete = false;
   let drained = false;
+  let ended = false;
+  const end = () => {
+    if (ended) return;
+    ended = true;
+    const counted = { promptTokens, completionTokens: seen.tokens, estimated: true };
+    options.onEnd(tokenCounts(seen.usage) ?? counted, complete);
+  };
+  // A stream that nobody reads stays where it is, and does not get to its end.
+  deadline.signal.addEventListener('abort', end, { once: true });
   // Waiting for a client that reads slowly is not the origin's fault: only reads count.
   const reading = deadline.limitWaits(options.idleMs, () => timedOut('send anything', options.idleMs));
   try {
@@ -64,12 +75,12 @@ export async function* passThrough(body: ReadableStream<Uint8Array>, options: St
     if (seen.error !== null) return;
     // Without a finish, [DONE] alone does not tell a whole answer from half of one.
     if (!seen.finished || (!seen.done && splitter.rest.length > 0)) throw broken();
-    if (usageFor && !seen.usage) yield { type: 'bytes', bytes: usageEvent(seen, usageFor.promptTokens) };
+    if (options.includeUsage && !seen.usage) yield { type: 'bytes', bytes: usageEvent(seen, promptTokens) };
     complete = true;
     yield { type: 'done' };
     drained = await drain(reader);
   } finally {
-    options.onEnd(seen.tokens, complete);
+    end();
     if (drained) deadline.finish();
     else deadline.end();
   }

@@ -9,13 +9,25 @@ export interface Transcript {
   tooLong: object;
   /** An error in the middle of a stream, as an event. */
   errorEvent: string;
+  /** Bodies of other errors, by status: a parameter that is wrong, too many requests, a failure, and a server that is not ready. */
+  errors: Record<400 | 429 | 500 | 503, unknown>;
 }
+
+const pythonErrors = (wrap: (error: object) => object) => ({
+  400: wrap({ message: 'temperature must be non-negative, got -1.0.', type: 'BadRequestError', param: 'temperature', code: 400 }),
+  429: wrap({ message: 'Too many requests.', type: 'TooManyRequestsError', param: null, code: 429 }),
+  500: wrap({ message: 'EngineCore encountered an issue.', type: 'InternalServerError', param: null, code: 500 }),
+  503: wrap({ message: 'Model is loading.', type: 'ServiceUnavailableError', param: null, code: 503 }),
+});
 
 const logprobs = { content: [{ token: 'Yes', logprob: -0.5, bytes: [89, 101, 115], top_logprobs: [] }] };
 const calls = [
   { id: 'call-1', type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } },
   { id: 'call-2', type: 'function', function: { name: 'time', arguments: '{}' } },
 ];
+/** What they all name by numbers and strings of their own. */
+export const toolCalls = calls;
+export const tokenLogprobs = logprobs;
 const usage = { prompt_tokens: 20, completion_tokens: 9, total_tokens: 29 };
 const chunks = (id: string, model: string, deltas: object[], last: object, more: object = {}) => {
   const head = { id, object: 'chat.completion.chunk', created: 1763000000, model };
@@ -71,6 +83,12 @@ export const transcripts: Record<EndpointKind, Transcript> = {
       },
     },
     errorEvent: '{"error":{"message":"Out of order.","type":"server_error","param":null,"code":null}}',
+    errors: {
+      400: { error: { message: 'Invalid temperature.', type: 'invalid_request_error', param: 'temperature', code: 'invalid_value' } },
+      429: { error: { message: 'Rate limit reached.', type: 'tokens', param: null, code: 'rate_limit_exceeded' } },
+      500: { error: { message: 'The server had an error.', type: 'server_error', param: null, code: null } },
+      503: 'overloaded',
+    },
   },
   vllm: {
     stream: withLogprobs(
@@ -101,6 +119,7 @@ export const transcripts: Record<EndpointKind, Transcript> = {
       },
     },
     errorEvent: '{"error":{"message":"EngineCore encountered an issue.","type":"InternalServerError","param":null,"code":500}}',
+    errors: pythonErrors((error) => ({ error })),
   },
   sglang: {
     stream: withLogprobs(
@@ -127,6 +146,7 @@ export const transcripts: Record<EndpointKind, Transcript> = {
       code: 400,
     },
     errorEvent: '{"error":{"object":"error","message":"The request was aborted.","type":"InternalServerError","param":null,"code":500}}',
+    errors: pythonErrors((error) => ({ object: 'error', ...error })),
   },
   'llama-server': {
     stream: withLogprobs(
@@ -149,5 +169,11 @@ export const transcripts: Record<EndpointKind, Transcript> = {
       },
     },
     errorEvent: '{"error":{"code":500,"message":"Compute error.","type":"server_error"}}',
+    errors: {
+      400: { error: { code: 400, message: '"temperature" must be a number', type: 'invalid_request_error' } },
+      429: { error: { code: 429, message: 'too many requests', type: 'rate_limit_error' } },
+      500: { error: { code: 500, message: 'Compute error.', type: 'server_error' } },
+      503: { error: { code: 503, message: 'Loading model', type: 'unavailable_error' } },
+    },
   },
 };
