@@ -1,0 +1,128 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { chat, dataOf, endpoint, environment, eventually, failure, seenByOrigin, sendTo, withPools } from './support.ts';
+
+const tagged = (id: string) => ({ headers: { 'x-request-id': id } });
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('a chain of pools', () => {
+  const four = { model: 'four', endpoints: [endpoint('four-1')], retries: 0 };
+  const nine = { model: 'nine', endpoints: [endpoint('nine-1')], retries: 0, fallback: ['four', 'edge'] };
+
+  it('is followed when a pool fails, and says why and who answers', async () => {
+    for (const body of [{ model: 'nine' }, { model: 'nine', stream: true }]) {
+      const response = await chat(withPools([nine, four]), 'nine-1> status 500', body, tagged('chain'));
+      expect(response.headers.get('x-nearside-reason')).toBe('origin_model_requested, fallback, origin_error');
+      expect(response.headers.get('x-nearside-model')).toBe('four');
+      expect((await response.text()).length).toBeGreaterThan(0);
+      expect((await seenByOrigin('chain'))?.body.model).toBe('four');
+    }
+  });
+
+  it('may end at the edge, for what the edge can do', async () => {
+    const response = await chat(withPools([nine, four]), 'status 500', { model: 'nine' });
+    expect(response.headers.get('x-nearside-route')).toBe('edge');
+    expect(response.headers.get('x-nearside-reason')).toBe('origin_unavailable');
+    expect((await response.json<{ model: string }>()).model).toBe('edge-test');
+    expect((await chat(withPools([nine, four]), 'status 500', { model: 'nine', n: 2 })).status).toBe(502);
+    expect((await chat(withPools([nine, four]), 'status 500', { model: 'four' })).status).toBe(502);
+  });
+
+  it('tells of another model in a comment when the stream had begun', async () => {
+    const variables = { NEARSIDE_COMMIT_AFTER_MS: '100', NEARSIDE_KEEPALIVE_MS: '40' };
+    const response = await chat(withPools([nine, four], variables), 'nine-1> wait 300; status 500', { model: 'nine', stream: true });
+    expect(response.headers.get('x-nearside-model')).toBe('nine');
+    const text = await response.text();
+    expect(text).toContain(': four: origin_model_requested, fallback, origin_error\n\n');
+    expect(dataOf(text).at(-1)).toBe('[DONE]');
+  });
+
+  it('does not begin when the request itself is at fault', async () => {
+    expect((await chat(withPools([nine, four]), 'nine-1> status 422', { model: 'nine' })).status).toBe(422);
+  });
+});
+
+describe('several pools', () => {
+  const image = [
+    {
+      role: 'user',
+      content: [
+        { type: 'image_url', image_url: { url: 'https://example.com/a.png' } },
+        { type: 'text', text: 'x' },
+      ],
+    },
+  ];
+  const text = { model: 'text', endpoints: [endpoint('text-1', { model: 'text-there', modalities: ['text'], context: 100 })] };
+  const sight = { model: 'sight', endpoints: [endpoint('sight-1', { modalities: ['text', 'image'] })] };
+
+  it('are models of their own, under their own names', async () => {
+    const models = await (await sendTo(environment(withPools([text, sight])), '/v1/models')).json<{ data: { id: string }[] }>();
+    expect(models.data.map(({ id }) => id)).toEqual(['nearside-auto', 'edge-test', 'text', 'sight']);
+    await chat(withPools([text, sight]), 'hello', { model: 'text' }, tagged('named'));
+    expect(await seenByOrigin('named')).toMatchObject({ endpoint: 'text-1', body: { model: 'text-there' } });
+  });
+
+  it('get from nearside-auto what they can read and hold', async () => {
+    const model = async (body: object) =>
+      (await chat(withPools([text, sight]), 'hello', { n: 2, ...body })).headers.get('x-nearside-model');
+    expect(await model({})).toBe('text');
+    expect(await model({ messages: image })).toBe('sight');
+    expect(await model({ messages: [{ role: 'user', content: 'x'.repeat(1000) }] })).toBe('sight');
+  });
+
+  it('refuse what none of them reads', async () => {
+    const asked = { messages: image, model: 'text' };
+    expect(await failure(await chat(withPools([text, sight]), '', asked))).toMatchObject({
+      status: 400,
+      code: 'unsupported_modality',
+      param: 'messages',
+    });
+    expect((await failure(await chat(withPools([text]), '', { messages: image }))).message).toMatch(/^No origin model here reads image/);
+  });
+});
+
+describe('a list in KV', () => {
+  const list = (model: string) => JSON.stringify([{ model, endpoints: [endpoint('kv')] }]);
+  const models = async (gateway: ReturnType<typeof environment>) =>
+    (await (await sendTo(gateway, '/v1/models')).json<{ data: { id: string }[] }>()).data.map(({ id }) => id).slice(2);
+  const kv = (store: { text: string | null; fail?: boolean }) => ({
+    async get() {
+      if (store.fail) throw new Error('KV is down');
+      return store.text;
+    },
+  });
+  const later = (ms: number) => vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
+
+  it('is used instead of the variable, and read again without a deployment', async () => {
+    const store = { text: list('first') };
+    const gateway = environment({
+      ...withPools([{ model: 'pool', endpoints: [endpoint('a')] }]),
+      ORIGINS: kv(store) as unknown as KVNamespace,
+    });
+    expect(await models(gateway)).toEqual(['first']);
+    store.text = list('second');
+    expect(await models(gateway)).toEqual(['first']);
+    later(11_000);
+    await eventually('the list was read', async () => (await models(gateway)).join() === 'second');
+    store.text = null as never;
+    later(11_000);
+    await eventually('the variable counts again', async () => (await models(gateway)).join() === 'pool');
+  });
+
+  it('that is wrong, or cannot be read, leaves what there was, and /healthz says so by name', async () => {
+    const store: { text: string | null; fail?: boolean } = { text: list('good') };
+    const gateway = environment({ ...withPools([]), ORIGINS: kv(store) as unknown as KVNamespace });
+    expect(await models(gateway)).toEqual(['good']);
+    store.text = JSON.stringify([{ model: 'bad', endpoints: [{ name: 'x', url: 'nowhere' }] }]);
+    later(11_000);
+    const problem = async () => (await (await sendTo(gateway, '/healthz')).json<{ origin: { problem?: string } }>()).origin.problem;
+    await eventually('it is told', async () => (await problem())?.includes('pool "bad", endpoint "x": url must be'));
+    expect(await models(gateway)).toEqual(['good']);
+    store.fail = true;
+    later(11_000);
+    await eventually('it is told', async () => (await problem()) === 'KV is down');
+    expect(await models(gateway)).toEqual(['good']);
+  });
+});
