@@ -17,6 +17,15 @@ describe('config', () => {
       edge: { model: null, maxPromptTokens: 256, maxTokens: 128, server: null, prefixCache: 'key' },
       origins: { pools: [] },
       region: null,
+      images: {
+        maxBytes: 8388608,
+        maxTotalBytes: 7864320,
+        maxCount: 16,
+        maxPixels: 50_000_000,
+        fetch: false,
+        timeoutMs: 10_000,
+        dns: null,
+      },
       http: { keepAliveMs: 500, commitAfterMs: 2000 },
       access: { keyDigests: [], open: false },
     });
@@ -56,6 +65,9 @@ describe('config', () => {
     ['NEARSIDE_EDGE_URL', 'edge.example.com'],
     ['NEARSIDE_EDGE_KEY', 'two words'],
     ['NEARSIDE_EDGE_PREFIX_CACHE', 'yes'],
+    ['NEARSIDE_IMAGE_MAX_BYTES', '0'],
+    ['NEARSIDE_FETCH_IMAGES', 'true'],
+    ['NEARSIDE_IMAGE_DNS', 'http://dns.example.com/dns-query'],
     ['NEARSIDE_DEV', 'yes'],
   ])('%s = %s is refused in one sentence that names it and not the value', (name, value) => {
     const message = problem({ [name]: value });

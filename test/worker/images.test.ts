@@ -102,9 +102,9 @@ describe('an image somewhere else', () => {
     'file:///etc/passwd',
   ])('may not be at %s, whoever fetches it', async (url) => {
     for (const env of [gateway(), fetching()]) {
-      const error = await failure(await ask(env, 'closed', [image(url)]));
+      const error = await failure(await ask(env, 'closed-image', [image(url)]));
       expect(error).toMatchObject({ status: 400, code: 'invalid_image_url', param: 'messages[1].content[0].image_url.url' });
     }
-    expect(await seenByOrigin('closed')).toBe(null);
+    expect(await seenByOrigin('closed-image')).toBe(null);
   });
 });
