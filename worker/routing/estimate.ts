@@ -32,7 +32,7 @@ export const originPriors = {
   tpotMs: 20,
   slots: 32,
   use: 0.1,
-  gpuWarmth: 0.97,
+  gpuWarmth: 0.98,
   serviceWarmth: 0.999,
   committedPerSecond: 0,
   /** 100 an hour. */

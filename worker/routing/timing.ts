@@ -88,13 +88,15 @@ function spreadOut(
 }
 
 /**
- * Adds a wait that happens with a probability: its expectation to the mean; to the 95th percentile all of it from a probability of 5 % on, to the median all of
- * it when it is certain; in between in proportion, so that a small change of the probability is a small change of the times.
+ * Adds a wait that happens with a probability: its expectation to the mean, all of it to each quantile that lies in the part of the cases where it happens, and in
+ * proportion near the edge of that part, so that a small change of the probability is a small change of the times.
  */
 export function withRisk(time: Quantiles, probability: number, waitMs: number): Timing {
   return {
-    p50: time.p50 + waitMs * Math.max(0, 2 * probability - 1),
-    p95: time.p95 + waitMs * Math.min(1, 20 * probability),
+    p50: time.p50 + waitMs * ramp(probability, 0.25, 0.75),
+    p95: time.p95 + waitMs * ramp(probability, 0.025, 0.075),
     mean: meanOf(time) + waitMs * probability,
   };
 }
+
+const ramp = (value: number, low: number, high: number): number => Math.min(1, Math.max(0, (value - low) / (high - low)));

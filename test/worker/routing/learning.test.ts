@@ -133,7 +133,7 @@ describe('times of an origin', () => {
 
   it('a pool that only failed is not taken for warm', () => {
     const learned = taught(5, () => ({ end: 'failed', completionTokens: 0 }));
-    expect(origin(learned).warmth).toBeCloseTo(0.97);
+    expect(origin(learned).warmth).toBeCloseTo(0.98);
   });
 
   it('are kept for so many pools and no more', () => {
