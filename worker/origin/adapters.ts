@@ -117,11 +117,13 @@ function withTemplateSwitch(body: Record<string, unknown>): Record<string, unkno
   return { ...body, chat_template_kwargs: { ...kwargs, enable_thinking: body.reasoning_effort !== 'none' } };
 }
 
-/** The type is OpenAI's for the status; a code that is a number or a class name says nothing. */
+/** The type is OpenAI's for the status; a code that is a number or a class name says nothing; vLLM says where in an HTTP request a parameter was. */
 function plainError(said: SaidError, status: number): SaidError {
-  return { ...said, type: status >= 500 ? 'server_error' : status === 429 ? 'rate_limit_error' : 'invalid_request_error' };
+  const param = said.param?.replace(/^body\./, '') ?? null;
+  return { ...said, param, type: status >= 500 ? 'server_error' : status === 429 ? 'rate_limit_error' : 'invalid_request_error' };
 }
 
+/** Whatever the server calls its input, the client's word for it is messages. */
 function contextLength(said: SaidError, pattern: RegExp): SaidError {
-  return said.message && pattern.test(said.message) ? { ...said, code: 'context_length_exceeded', param: said.param ?? 'messages' } : said;
+  return said.message && pattern.test(said.message) ? { ...said, code: 'context_length_exceeded', param: 'messages' } : said;
 }

@@ -112,9 +112,9 @@ export const transcripts: Record<EndpointKind, Transcript> = {
     tooLong: {
       error: {
         message:
-          "This model's maximum context length is 32768 tokens. However, your request has 40000 input tokens. Please reduce the length of the input messages.",
+          "This model's maximum context length is 32768 tokens. However, your prompt contains at least 32769 input tokens, which exceeds this limit even without any output tokens. Please reduce the length of the input prompt. (parameter=input_tokens, value=32769)",
         type: 'BadRequestError',
-        param: null,
+        param: 'input_tokens',
         code: 400,
       },
     },
