@@ -13,6 +13,8 @@ export interface Env {
   ORIGINS?: KVNamespace;
   /** Client to fetch images through: a network that reaches public addresses and no others. Without it, the gateway's own. */
   IMAGE_NETWORK?: Fetcher;
+  /** The difficulty Worker (worker/difficulty/wrangler.toml). */
+  DIFFICULTY?: Fetcher;
   /** Clients to fetch an endpoint through, by reference from the list of pools. */
   [binding: `ORIGIN_${string}`]: unknown;
   [variable: `NEARSIDE_${string}`]: string | undefined;
@@ -54,6 +56,8 @@ export interface Config {
     /** Server for DNS over HTTPS, to look a name's addresses up before anything is fetched from it; null for none. */
     dns: string | null;
   };
+  /** The DIFFICULTY Worker is asked how hard a prompt is. */
+  difficulty: boolean;
   /** The region the gateway is in; null to go by where requests come from. */
   region: string | null;
   http: { maxBodyBytes: number; keepAliveMs: number; commitAfterMs: number };
@@ -124,6 +128,7 @@ const variables = z.object({
     .regex(/^https:\/\/[^\s?#@]+$/)
     .optional()
     .describe('an https URL without credentials or query'),
+  NEARSIDE_DIFFICULTY: z.enum(['0', '1']).default('0').describe('0 or 1'),
   NEARSIDE_REGION: token,
   NEARSIDE_COMMIT_AFTER_MS: milliseconds(2_000),
   NEARSIDE_KEEPALIVE_MS: milliseconds(500),
@@ -174,6 +179,7 @@ export function parseConfig(env: Env): Config {
       timeoutMs: vars.NEARSIDE_IMAGE_TIMEOUT_MS,
       dns: vars.NEARSIDE_IMAGE_DNS ?? null,
     },
+    difficulty: vars.NEARSIDE_DIFFICULTY === '1',
     region: vars.NEARSIDE_REGION ?? null,
     http: {
       maxBodyBytes: vars.NEARSIDE_MAX_BODY_BYTES,
@@ -186,6 +192,11 @@ export function parseConfig(env: Env): Config {
     },
   };
   if (config.edge.model === 'nearside-auto') throw sameNames();
+  if (config.difficulty && typeof env.DIFFICULTY?.fetch !== 'function') {
+    throw new ConfigError(
+      'NEARSIDE_DIFFICULTY is 1 and there is no service bound as DIFFICULTY: deploy worker/difficulty/wrangler.toml and bind it.',
+    );
+  }
   return config;
 }
 

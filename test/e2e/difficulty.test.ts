@@ -59,3 +59,26 @@ it('finds mathematics harder than a plain question of fact', async () => {
   ]);
   expect(predictions[1]!.weakFails).toBeGreaterThan(predictions[0]!.weakFails + 0.1);
 });
+
+it('answers the gateway: nothing while it loads, then at once', async () => {
+  const own = await unstable_startWorker({
+    config: fileURLToPath(new URL('../../worker/difficulty/wrangler.toml', import.meta.url)),
+    dev: { server: { port: 0 }, inspector: false, watch: false, logLevel: 'error' },
+  });
+  try {
+    await own.ready;
+    const ask = async () => (await own.fetch('http://difficulty/', { method: 'POST', body: cases[0]!.text })).json() as Promise<unknown>;
+    expect(await ask()).toBe(null);
+    let answer: unknown = null;
+    for (let i = 0; i < 100 && answer === null; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      answer = await ask();
+    }
+    expect(answer).toEqual({
+      weakFails: expect.closeTo(cases[0]!.probabilities[0]!, 4),
+      strongHelps: expect.closeTo(cases[0]!.probabilities[1]!, 4),
+    });
+  } finally {
+    await own.dispose();
+  }
+});

@@ -49,6 +49,12 @@ describe('config', () => {
     expect(config.edge.maxTokens).toBe(64);
   });
 
+  it('switches the difficulty model on only where it is bound', () => {
+    expect(parseConfig({}).difficulty).toBe(false);
+    expect(parseConfig({ NEARSIDE_DIFFICULTY: '1', DIFFICULTY: { fetch } as Fetcher }).difficulty).toBe(true);
+    expect(problem({ NEARSIDE_DIFFICULTY: '1' })).toContain('no service bound as DIFFICULTY');
+  });
+
   it.each<[keyof Env & string, string]>([
     ['NEARSIDE_EDGE_MAX_TOKENS', 'many'],
     ['NEARSIDE_EDGE_MAX_PROMPT_TOKENS', '-1'],

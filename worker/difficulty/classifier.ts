@@ -15,6 +15,8 @@ export interface Difficulty {
    * not be loaded, another request is loading it, or it answered nonsense.
    */
   predict(text: string): Promise<Prediction | null>;
+  /** The model is there, so that `predict` takes a millisecond or two. */
+  readonly loaded: boolean;
 }
 
 export interface DifficultyOptions {
@@ -49,6 +51,9 @@ export function createClassifier({ loadModel, loadRuntime, onFailure, now = Date
   };
 
   return {
+    get loaded() {
+      return loaded !== null;
+    },
     async predict(text) {
       try {
         if (!loaded) {
