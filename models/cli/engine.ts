@@ -32,9 +32,10 @@ export function calibration(text: string, options: Pick<CalibrateOptions, 'onPro
 
 /** The planner of pipelines. It is part of the engine, which alone knows what a stage takes. */
 export async function pipelinePlanner() {
-  const [plan, describe] = await Promise.all([
+  const [plan, encode, describe] = await Promise.all([
     import('../../wasm/engine/pipeline/plan.ts'),
+    import('../../wasm/engine/pipeline/encode-plan.ts'),
     import('../../wasm/engine/pipeline/describe-plan.ts'),
   ]);
-  return { ...plan, ...describe };
+  return { ...plan, ...encode, ...describe };
 }

@@ -26,14 +26,14 @@ working memory and its JavaScript. One stage where everything fits in one. Names
     const { values, positionals: given } = parseArgs({ args, options, allowPositionals: true });
     const { PACK } = positionals(given, 'PACK');
     const { manifest } = await openPack(new FolderStorage(PACK));
-    const { planStages, describePlan, PLAN_DEFAULTS: defaults } = await pipelinePlanner();
+    const { planStages, encodePlan, describePlan, PLAN_DEFAULTS: defaults } = await pipelinePlanner();
     const budgetBytes = numberOption('budget', values.budget, defaults.budgetBytes / 1e6, { min: 1 }) * 1e6;
     const made = planStages(manifest, {
       budgetBytes,
       sessions: numberOption('sessions', values.sessions, defaults.sessions, { min: 1, integer: true }),
       contextLength: numberOption('context', values.context, defaults.contextLength, { min: 1, integer: true }),
     });
-    if (values.json) console.log(JSON.stringify(made));
+    if (values.json) console.log(encodePlan(made));
     else for (const line of describePlan(made, budgetBytes)) console.log(line);
   },
 };

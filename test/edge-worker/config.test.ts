@@ -8,6 +8,8 @@ it('with nothing set takes the small pack in the assets, within what an isolate 
     queue: 8,
     maxBytes: 100_000_000,
     prefixCacheBytes: null,
+    plan: null,
+    turns: 1,
     stallMs: 30_000,
   });
 });

@@ -6,7 +6,8 @@ import { loadStage } from '../../wasm/engine/loader.ts';
 import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
 import { cutInto } from '../../wasm/engine/pipeline/cut.ts';
 import { describePlan } from '../../wasm/engine/pipeline/describe-plan.ts';
-import { type Plan, packHash, planHash, planStages, totalBytes } from '../../wasm/engine/pipeline/plan.ts';
+import { decodePlan, encodePlan, planHash } from '../../wasm/engine/pipeline/encode-plan.ts';
+import { type Plan, packHash, planStages, totalBytes } from '../../wasm/engine/pipeline/plan.ts';
 import { memoryPack, randomWeights } from '../support/memory-pack.ts';
 import { CONFIGS } from '../support/models.ts';
 
@@ -99,10 +100,21 @@ describe('a plan', () => {
   it('is told apart by its hash, and a pack by its', () => {
     const manifest = shapeOf(QWEN_0_8B, 'q4_0');
     const plan = planStages(manifest);
-    expect(planHash(JSON.parse(JSON.stringify(plan)))).toBe(planHash(plan));
-    expect(planHash(planStages(manifest, { sessions: 5 }))).not.toBe(planHash(plan));
+    expect(planHash(encodePlan(planStages(manifest)))).toBe(planHash(encodePlan(plan)));
+    expect(planHash(encodePlan(planStages(manifest, { sessions: 5 })))).not.toBe(planHash(encodePlan(plan)));
     const other = { ...manifest, files: manifest.files.with(3, { ...manifest.files[3]!, checksum: 1 }) };
     expect(packHash(other)).not.toBe(packHash(manifest));
+  });
+
+  it('travels in a variable, which Cloudflare limits to 5 KB', () => {
+    const plan = planStages(shapeOf(QWEN_2B, 'q4_0'));
+    const text = encodePlan(plan);
+    expect(text.length).toBeLessThan(2000);
+    const decoded = decodePlan(text);
+    expect(decoded.stages).toEqual(plan.stages.map(({ spec, wasmBytes }) => ({ spec, wasmBytes })));
+    expect(decoded).toMatchObject({ model: 'memory', pack: plan.pack, sessions: 4, contextLength: 512 });
+    for (const damaged of ['', '{}', text.slice(0, -9), text.replace('"version":1', '"version":2')])
+      expect(() => decodePlan(damaged)).toThrow('models -- plan PACK --json');
   });
 
   it('is printed with a line for each stage', () => {
