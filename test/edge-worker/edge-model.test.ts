@@ -79,6 +79,35 @@ describe('an answer', () => {
     expect(status.memory!.sessionBytes).toBe(0);
   });
 
+  it('comes with what is known of its worth: measured, assumed of its size, or nothing of random weights', async () => {
+    expect((await freshClient().status()).calibration).toBe(null);
+    const withManifest = (change: object) =>
+      putPack((name, bytes) =>
+        name === 'manifest.json'
+          ? new TextEncoder().encode(JSON.stringify({ ...JSON.parse(new TextDecoder().decode(bytes)), ...change }))
+          : bytes,
+      );
+    await withManifest({ fixture: false });
+    expect((await freshClient().status()).calibration).toMatchObject({ model: 'tiny-fixture', calibrated: false, gate: null });
+    const calibration = {
+      version: 1,
+      model: 'tiny-fixture',
+      calibrated: true,
+      weights: { intercept: 1 },
+      curve: [[0.5, 0.4]],
+      gate: null,
+      evidence: null,
+    };
+    await withManifest({ calibration });
+    expect((await freshClient().status()).calibration).toEqual(calibration);
+    await withManifest({ calibration: { ...calibration, curve: [[0.5, 4]] } });
+    expect(await freshClient().status()).toMatchObject({
+      state: 'failed',
+      calibration: null,
+      error: expect.stringContaining('calibration.curve'),
+    });
+  });
+
   it('is the same again with the same seed, also in the company of others', async () => {
     const client = freshClient();
     const first = await ask(client);
