@@ -8,7 +8,7 @@ import { openPack } from '../models/pack/reader.ts';
 import { Measurements, spread } from './engine/measurement.ts';
 import { benchGguf, benchPack, fetchedSmollm2 } from './engine/model-files.ts';
 import { findChromium, installPeer } from './engine/peers/install.ts';
-import { LLAMACPP, MODEL, NODE, ORT, type RatioKey, ratios, WORKERD } from './engine/ratios.ts';
+import { LLAMACPP, MODEL, NODE, ORT, ratios, WORKERD } from './engine/ratios.ts';
 import { runChild } from './engine/run-child.ts';
 import { engineTable, otherFigures, ratioTable } from './engine/table.ts';
 import { ROOT } from './engine/workerd.ts';
@@ -104,15 +104,10 @@ async function measure(tasks: Task[], { run, facts, skipped }: Outcome): Promise
   }
 }
 
-function reasonsFor(quick: boolean): Partial<Record<RatioKey, string>> {
-  if (quick) return {};
-  return { threads_2_vs_1: 'the engine has no threads yet' };
-}
-
 const folderBytes = (folder: string): number => readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 
 function writeReport(file: string, { run, facts, skipped }: Outcome, sizes: Record<string, number>, settings: Settings): void {
-  const all = ratios(run, reasonsFor(settings.quick));
+  const all = ratios(run);
   const report = {
     machine: machine(),
     settings,
@@ -177,7 +172,7 @@ function print({ run: measured, facts, skipped }: Outcome, sizes: Record<string,
     console.log(`\nTokens per second (medians of ${settings.reps}; ± half of slowest to fastest)\n${engineTable(measured, model)}\n`);
     console.log(otherFigures(measured, model));
   }
-  console.log(`\n${ratioTable(ratios(measured, reasonsFor(settings.quick)))}\n`);
+  console.log(`\n${ratioTable(ratios(measured))}\n`);
   for (const [name, bytes] of Object.entries(sizes)) console.log(`${name}: ${(bytes / 1e6).toFixed(1)} MB`);
   for (const [name, value] of Object.entries(facts)) console.log(`${name}: ${value}`);
   for (const [name, reason] of Object.entries(skipped)) console.log(`Skipped ${name}: ${reason}`);

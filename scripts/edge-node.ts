@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { parseEdgeConfig } from '../worker/edge/config.ts';
 import { RefusalError } from '../worker/edge/refusal.ts';
 import { createFetchServer } from './edge-node/http.ts';
-import { createNodeEdgeServer, maxThreads } from './edge-node/place.ts';
+import { createNodeEdgeServer, defaultThreads, maxThreads } from './edge-node/place.ts';
 
 const HELP = `npm run edge-node -- --model PACK_DIR [--port N] [--host ADDRESS] [--threads N]
 
@@ -15,7 +15,7 @@ NEARSIDE_EDGE_URL=http://ADDRESS:PORT and the same NEARSIDE_EDGE_KEY.
   --model PACK_DIR   the model; make one with: npm run -s models -- pack SOURCE PACK_DIR
   --port N           listen on this port (default 8790; 0 takes any that is free)
   --host ADDRESS     listen on this address (default 127.0.0.1); any but this machine's own asks for a key
-  --threads N        compute on so many threads (default 1)
+  --threads N        compute on so many threads (default: one for each processor, at most 4; here ${defaultThreads})
 
 Environment:
   NEARSIDE_EDGE_KEY                  secret that the gateway must bring; nobody else is served then
@@ -49,14 +49,14 @@ function readOptions(): Options | null {
     model: resolve(values.model),
     port: whole('port', values.port ?? '8790', 0, 65_535),
     host: values.host ?? '127.0.0.1',
-    threads: whole('threads', values.threads ?? '1', 1, maxThreads),
+    threads: whole('threads', values.threads ?? String(defaultThreads), 1, maxThreads),
   };
 }
 
 function whole(name: string, text: string, min: number, max: number): number {
   const value = Number(text);
   if (text.trim() !== '' && Number.isInteger(value) && value >= min && value <= max) return value;
-  const bounds = min === max ? `${min} on this machine with this engine` : `a whole number from ${min} to ${max}`;
+  const bounds = min === max ? `${min} on this machine` : `a whole number from ${min} to ${max}`;
   throw new UsageError(`--${name} must be ${bounds}, and "${text}" is not.`);
 }
 

@@ -3,7 +3,7 @@ import { FolderStorage } from '../../models/pack/folder-storage.ts';
 import { openPack } from '../../models/pack/reader.ts';
 import { loadStage } from '../../wasm/engine/loader.ts';
 import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
-import { loadThreadedStage } from './capabilities.ts';
+import { loadThreadedStage } from '../../wasm/engine/node-team.ts';
 import { NODE } from './ratios.ts';
 import { readTogether } from './read-together.ts';
 import { Report, repeat } from './report.ts';
@@ -23,15 +23,11 @@ const report = new Report(NODE, model, threads);
 const now = () => performance.now();
 const started = now();
 const { manifest, storage } = await openPack(new FolderStorage(folder));
-const options = { modules: nodeKernels(), storage, manifest, contextLength: 4096 };
-const stage = threads === 1 ? await loadStage(options) : await loadThreadedStage(options, threads);
-if (stage === null) {
-  report.skipped('the engine has no threads yet');
-} else {
-  report.measured('load_s', 'folder', [(now() - started) / 1000]);
-  const workload = new Workload(stage, manifest, now);
-  await measureStage(report, (job) => runJob(workload, job), { quick, reps });
-  report.measured('rss_mb', 'peak', [process.resourceUsage().maxRSS / 1024]);
-}
+const options = { storage, manifest, contextLength: 4096 };
+const stage = threads === 1 ? await loadStage({ modules: nodeKernels(), ...options }) : await loadThreadedStage(options, threads);
+report.measured('load_s', 'folder', [(now() - started) / 1000]);
+const workload = new Workload(stage, manifest, now);
+await measureStage(report, (job) => runJob(workload, job), { quick, reps });
+report.measured('rss_mb', 'peak', [process.resourceUsage().maxRSS / 1024]);
 if (!quick) report.measured('read_gb_s', 'weights', await repeat(reps, () => readTogether(threads)));
 process.exit(0);

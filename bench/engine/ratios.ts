@@ -40,8 +40,8 @@ export const RATIO_KEYS = [
 
 export type RatioKey = (typeof RATIO_KEYS)[number];
 
-/** Computes every ratio of a run; one whose figures are missing is null and says which. `reasons` tells why a figure is missing where that is known. */
-export function ratios(run: Measurements, reasons: Partial<Record<RatioKey, string>> = {}): Record<RatioKey, Ratio> {
+/** Computes every ratio of a run; one whose figures are missing is null and says so. */
+export function ratios(run: Measurements): Record<RatioKey, Ratio> {
   const of = (engine: string, metric: Parameters<Measurements['median']>[3], at: string | number, threads = 1) =>
     run.median(engine, MODEL, threads, metric, at);
   const decode = of(WORKERD, 'decode', 64);
@@ -75,7 +75,7 @@ export function ratios(run: Measurements, reasons: Partial<Record<RatioKey, stri
   return Object.fromEntries(
     RATIO_KEYS.map((key) => {
       const value = values[key];
-      const missing = value === null ? { reason: reasons[key] ?? 'a figure it needs was not measured in this run' } : {};
+      const missing = value === null ? { reason: 'a figure it needs was not measured in this run' } : {};
       return [key, { value, ...targets[key], ...missing }];
     }),
   ) as Record<RatioKey, Ratio>;

@@ -38,7 +38,7 @@ function startReader(): (pattern: Pattern) => Promise<number> {
       worker.ref();
       worker.postMessage(pattern);
     }).then((rate) => {
-      worker.unref();
+      worker.removeAllListeners('error').unref();
       return rate as number;
     });
 }

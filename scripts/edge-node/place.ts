@@ -2,31 +2,32 @@ import { availableParallelism } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { FolderStorage } from '../../models/pack/folder-storage.ts';
 import { openPack } from '../../models/pack/reader.ts';
-import * as loader from '../../wasm/engine/loader.ts';
+import { loadStage } from '../../wasm/engine/loader.ts';
+import type { LocalStage } from '../../wasm/engine/local-stage.ts';
 import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
-import type { Stage } from '../../wasm/engine/stage.ts';
+import { loadThreadedStage } from '../../wasm/engine/node-team.ts';
 import type { EdgeConfig } from '../../worker/edge/config.ts';
 import { createEventLoop } from '../../worker/edge/event-loop.ts';
 import { EdgeServer } from '../../worker/edge/server.ts';
 
-/** Of wasm/engine/loader.ts where the engine has threads. */
-interface Exports {
-  loadThreadedStage?(options: loader.LoadOptions, threads: number): Promise<Stage>;
-}
+/** Threads that can compute at the same time here. */
+export const maxThreads = availableParallelism();
 
-const { loadThreadedStage } = loader as Exports;
-
-/** Threads that this engine can make use of here. */
-export const maxThreads = loadThreadedStage ? availableParallelism() : 1;
+/** Memory is used up by a few threads. */
+export const defaultThreads = Math.min(4, maxThreads);
 
 /** The engine with a pack of this machine, in this process. @param threads at most `maxThreads` */
 export function createNodeEdgeServer(packFolder: string, config: EdgeConfig, threads: number): EdgeServer {
   const now = () => performance.now();
+  let last: LocalStage | null = null;
   return new EdgeServer(config, {
     openPack: () => openPack(new FolderStorage(packFolder)),
-    loadStage: (options) => {
-      const withKernels = { modules: nodeKernels(), ...options };
-      return threads > 1 && loadThreadedStage ? loadThreadedStage(withKernels, threads) : loader.loadStage(withKernels);
+    loadStage: async (options) => {
+      // A stage is loaded anew when the last one has failed: its threads and its memory are not waited for.
+      last?.end();
+      last = null;
+      last = threads > 1 ? await loadThreadedStage(options, threads) : await loadStage({ modules: nodeKernels(), ...options });
+      return last;
     },
     eventLoop: createEventLoop(now, () => setImmediate()),
     now,

@@ -72,6 +72,15 @@ describe('an engine served from Node', () => {
     expect(await client.status()).toMatchObject({ state: 'ready', model: 'tiny-fixture', running: 0, queued: 0 });
   });
 
+  it('answers the same on two threads', async () => {
+    const edge = createNodeEdgeServer(pack.folder, parseEdgeConfig({}), 2);
+    const threaded = createFetchServer((incoming) => edge.fetch(incoming), { key: null, onError: () => {} });
+    await once(threaded.listen(0, '127.0.0.1'), 'listening');
+    const other = createHttpEdgeClient(`http://127.0.0.1:${(threaded.address() as AddressInfo).port}`, null);
+    expect(textOf(await ask(other))).toBe(textOf(await ask(client)));
+    threaded.close();
+  });
+
   it('starts from prompts that were evaluated before', async () => {
     const system = { role: 'system' as const, content: 'You answer questions about a small town near the sea. '.repeat(3) };
     const about = (content: string) => ask(client, { messages: [system, { role: 'user', content }], cacheScope: 'key' });

@@ -6,7 +6,7 @@ import * as layers from './layer';
 import { Layer, Matrix, Model } from './model';
 import * as products from './product';
 import { int32SumsAreFaster } from './product-q4-relaxed';
-import { barrier, JOB, team } from './team';
+import { barrier, JOB, jobBegins, jobEnds, member, team } from './team';
 
 export { checksum } from './checksum';
 export { causalConv, deltaRule } from './delta';
@@ -49,6 +49,7 @@ function give(kind: i32, a: usize, b: i32, c: i32, d: usize = 0, e: i32 = 0): vo
 /** From one barrier to the next: whoever has met the others at the second has seen the job, and its place is free for another. */
 function take(): void {
   barrier();
+  if (!member()) jobBegins();
   const job = changetype<Job>(team + JOB);
   switch (job.kind) {
     case SCRATCH: products.setProductScratch(job.a, job.b); break;
@@ -59,6 +60,7 @@ function take(): void {
     case FINAL_NORM: layers.finalNorm(changetype<Model>(job.a), job.b, job.c); break;
   }
   barrier();
+  if (!member()) jobEnds();
 }
 
 /** The life of every member but the first. Ends by a trap when the team has failed, or with its thread. */
