@@ -164,7 +164,7 @@ function nearside(endpoints: number, isolates: number, key: (request: TraceReque
     const pool = pools[Math.floor(random() * isolates)]!;
     const demand = { key: key(request), promptTokens: request.input_length, modalities: ['text'] };
     const endpoint: Endpoint = pool.choose(demand, now)!;
-    const flight: Flight = endpoint.sent(request.input_length, now);
+    const flight: Flight = endpoint.sent(request.input_length, now, true);
     const arrived = (at: number) => {
       pool.answered(endpoint, flight, at);
       endpoint.left(flight);

@@ -126,7 +126,7 @@ async function ask(
   const { model, timeouts } = pool.config;
   const { name, binding } = endpoint.config;
   const { stream } = call.request;
-  const flight = endpoint.sent(demand.promptTokens, Date.now());
+  const flight = endpoint.sent(demand.promptTokens, Date.now(), stream);
   const account = new Account({ id: call.id, model, endpoint: name });
   const signal = AbortSignal.any([call.signal, controller.signal]);
   const unfinished = () => (call.signal.aborted ? 'aborted' : signal.aborted ? 'superseded' : 'failed');

@@ -24,6 +24,8 @@ export interface Flight {
   /** Tokens to be evaluated before its own, when it was sent. */
   queuedTokens: number;
   startedAt: number;
+  /** It is a stream: until its first token its age tells how slow the endpoint is at least. */
+  stream: boolean;
   waiting: boolean;
   /** It was sent while the endpoint was out: its success brings the endpoint back, that of earlier ones says nothing new. */
   whileOut: boolean;
@@ -94,10 +96,21 @@ export class Endpoint {
   }
 
   /**
-   * Milliseconds per prompt token; what was measured decays to what is assumed of an endpoint nobody knows.
-   * @param prior that assumption
+   * Milliseconds per prompt token: as measured, or as those who wait for their first token see it already, if that is more. So a server that has stopped, or whose
+   * slots others hold, is left long before a timeout says so.
+   * @param prior as for `#estimate`
    */
   slowness(now: number, prior: number = priorSlowness): number {
+    let slowness = this.#estimate(now, prior);
+    for (const flight of this.#flights) if (flight.stream && flight.waiting) slowness = Math.max(slowness, slownessOf(flight, now));
+    return slowness;
+  }
+
+  /**
+   * What was measured decays to what is assumed of an endpoint nobody knows.
+   * @param prior that assumption
+   */
+  #estimate(now: number, prior: number): number {
     const weight = this.#samples === 0 ? 0 : halved(now - this.#sampledAt, slownessHalfLife);
     const { ttftMs, at } = this.#seen ?? { ttftMs: null, at: 0 };
     const observed = ttftMs === null ? prior : ttftMs / (fixedTokens + (this.#typicalTokens || firstTypicalTokens));
@@ -112,7 +125,7 @@ export class Endpoint {
 
   /** For a comparison with its peers; NaN while too little is known. */
   judgedSlowness(now: number, prior: number): number {
-    return this.#samples >= samplesToJudge ? this.slowness(now, prior) : Number.NaN;
+    return this.#samples >= samplesToJudge ? this.#estimate(now, prior) : Number.NaN;
   }
 
   /** Prompt tokens that wait there: our own, and those of other gateways as the monitor last saw them. */
@@ -137,9 +150,9 @@ export class Endpoint {
   }
 
   /** A request is on its way there. */
-  sent(promptTokens: number, now: number): Flight {
+  sent(promptTokens: number, now: number, stream = false): Flight {
     const whileOut = this.#health.outUntil !== 0;
-    const flight = { promptTokens, queuedTokens: this.queuedTokens(now), startedAt: now, waiting: true, whileOut };
+    const flight = { promptTokens, queuedTokens: this.queuedTokens(now), startedAt: now, stream, waiting: true, whileOut };
     this.#flights.add(flight);
     this.#typicalTokens = this.#typicalTokens === 0 ? promptTokens : this.#typicalTokens + smoothing * (promptTokens - this.#typicalTokens);
     this.#health = sent(this.#health, now);
@@ -155,9 +168,9 @@ export class Endpoint {
     if (this.#health.outUntil === 0 || flight.whileOut) this.#health = succeeded(this.#health, now);
     this.#pausedUntil = 0;
     if (!wasStream) return;
-    const sample = (now - flight.startedAt) / (fixedTokens + flight.queuedTokens + flight.promptTokens);
+    const sample = slownessOf(flight, now);
     // From what is left of what was known: an old figure must not come back to life with a new sample.
-    const before = this.slowness(now, prior);
+    const before = this.#estimate(now, prior);
     this.#slowness = this.#samples === 0 ? sample : before + smoothing * (sample - before);
     this.#samples++;
     this.#sampledAt = now;
@@ -189,6 +202,10 @@ export class Endpoint {
   #freshness(now: number): number {
     return this.#seen ? halved(now - this.#seen.at, observationHalfLife) : 0;
   }
+}
+
+function slownessOf({ startedAt, queuedTokens, promptTokens }: Flight, now: number): number {
+  return (now - startedAt) / (fixedTokens + queuedTokens + promptTokens);
 }
 
 function halved(age: number, halfLife: number): number {

@@ -154,6 +154,19 @@ describe('a pool', () => {
     }
   });
 
+  it('leaves one where a stream waits longer than elsewhere, before any timeout', () => {
+    const pool = poolOf(['a', 'b'].map((name) => config(name)));
+    use(pool, now, 10, () => 20);
+    const stopped = pool.endpoints[0]!;
+    const at = now + 10_000;
+    const waiting = stopped.sent(demand.promptTokens, at, true);
+    const later = Array.from({ length: 20 }, (_, i) => pool.choose({ ...demand, key: `${i}` }, at + 500)!.config.name);
+    expect(new Set(later)).toEqual(new Set(['b']));
+    stopped.left(waiting);
+    const after = Array.from({ length: 20 }, (_, i) => pool.choose({ ...demand, key: `${i}` }, at + 500)!.config.name);
+    expect(new Set(after)).toEqual(new Set(['a', 'b']));
+  });
+
   it('comes back within a minute to one that was slow for a moment, and not to one that stays slow', () => {
     const pool = poolOf(['a', 'b'].map((name) => config(name)));
     use(pool, now, 10, () => 20);
