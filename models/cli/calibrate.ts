@@ -2,9 +2,9 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Calibration, Figure } from '../capability/calibration.ts';
-import { type GateFit, nameOf } from '../capability/fit/fit-gate.ts';
+import { type GateFit, judgeGate, nameOf } from '../capability/fit/fit-gate.ts';
 import { type CalibrateResult, calibrate as fitCalibration, judgeBy, type Measured } from '../capability/fit/index.ts';
-import { type LabelRow, labelled, parseLabels } from '../capability/fit/labels.ts';
+import { type Labelled, type LabelRow, labelled, parseLabels } from '../capability/fit/labels.ts';
 import { reliability } from '../capability/fit/metrics.ts';
 import { priorCalibration } from '../capability/prior.ts';
 import { ModelError } from '../model-error.ts';
@@ -74,7 +74,7 @@ Prints the area under the ROC curve, the Brier score and the expected calibratio
       const settings = { model: name, labels: basename(LABELS), before, target, declines: values.declines };
       const result = fitCalibration(rows.map(labelled), settings);
       report(result, before.calibrated);
-      if (values.judge !== undefined) reportJudged(judgeBy((await read(values.judge)).map(labelled), result.calibration), values.judge);
+      if (values.judge !== undefined) reportJudged((await read(values.judge)).map(labelled), result.calibration, values.judge);
       interrupted.signal.throwIfAborted();
       await save(result.calibration, pack, PACK, values);
     } finally {
@@ -131,11 +131,14 @@ function reportGate(gate: GateFit, calibration: Calibration): void {
   } else console.log('No threshold lets enough good answers pass for the target; there is no gate. Try a lower --target.');
 }
 
-function reportJudged(judged: Measured, file: string): void {
+function reportJudged(rows: Labelled[], calibration: Calibration, file: string): void {
+  const judged = judgeBy(rows, calibration);
   console.log(
-    `\nOn ${basename(file)} (${judged.forecasts.length} rows): AUC ${figure(judged.auc)}, Brier ${figure(judged.brier)}, ECE ${figure(judged.ece)}`,
+    `\nOn ${basename(file)} (${rows.length} rows): AUC ${figure(judged.auc)}, Brier ${figure(judged.brier)}, ECE ${figure(judged.ece)}`,
   );
   console.log(tenths(judged));
+  const gate = calibration.gate && judgeGate(rows, calibration.gate);
+  if (gate) console.log(`The gate lets ${percent(gate.accepted)} of answers pass, ${percent(gate.precision)} of them good.`);
 }
 
 const tenths = ({ forecasts }: Measured): string =>

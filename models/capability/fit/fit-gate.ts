@@ -67,6 +67,15 @@ function gateOf(answers: Answer[], total: number, rule: Rule, { target, declines
   return { ...rule, threshold, declines, accepted: rounded(passed.length / total), precision: rounded(precision), target };
 }
 
+/** What a gate does on answers that it was not made with: the share that passes, and the share of good ones among them. Null without log-probabilities. */
+export function judgeGate(rows: readonly Labelled[], gate: CalibratedGate): { accepted: number; precision: number } | null {
+  const answered = rows.flatMap(({ tokens, answer, good }) => (tokens?.length ? [{ tokens, answer, good }] : []));
+  if (answered.length === 0) return null;
+  const passed = answered.filter(({ tokens, answer }) => !declines(answer ?? '', gate) && gateStatistic(tokens, gate) >= gate.threshold);
+  const good = passed.reduce((sum, row) => sum + row.good, 0);
+  return { accepted: passed.length / answered.length, precision: good / Math.max(1, passed.length) };
+}
+
 export const nameOf = ({ tokens, statistic, quantile }: Pick<Gate, 'tokens' | 'statistic' | 'quantile'>): string =>
   `${statistic === 'quantile' ? 'log-probability' : 'margin'}, quantile ${quantile} of ${tokens}`;
 

@@ -99,10 +99,19 @@ describe('calibrate', () => {
       logprobs: [i % 2 ? -0.1 : -3],
       margins: [1],
     }));
-    const { stdout } = await models('calibrate', made, known, '--judge', labels('others.jsonl', 50), '--target', '0.9');
+    const { stdout } = await models(
+      'calibrate',
+      made,
+      known,
+      '--judge',
+      labels('others.jsonl', 50, (i) => ({ good: i % 2, answer: 'x', logprobs: [i % 4 === 1 ? -0.1 : -3] })),
+      '--target',
+      '0.9',
+    );
     expect(stdout).toMatch(/Gate: 240 answers, 50\.0 % good; 0 decline/);
     expect(stdout).toMatch(/Chosen: .*: 50\.0 % of answers pass, 100\.0 % of them good/);
     expect(stdout).toContain('On others.jsonl (50 rows)');
+    expect(stdout).toContain('The gate lets 26.0 % of answers pass, 100.0 % of them good.');
     expect(stdout).toContain('Nothing was written');
   });
 
