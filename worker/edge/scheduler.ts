@@ -158,7 +158,9 @@ export class StepScheduler implements Stage {
   }
 
   async #loop(): Promise<void> {
-    await (this.#turns > 1 ? this.#overlap() : this.#oneByOne());
+    // Someone may call between its last look and its return.
+    do await (this.#turns > 1 ? this.#overlap() : this.#oneByOne());
+    while (this.#tasks.length > 0 || this.#waiting.length > 0);
     this.#looping = false;
   }
 
