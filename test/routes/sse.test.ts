@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { sseStream } from '../../routes/sse.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -11,6 +11,8 @@ async function* slowly(...steps: (string | number)[]) {
     else yield step;
   }
 }
+
+afterEach(() => vi.restoreAllMocks());
 
 describe('sseStream', () => {
   it('writes events as they are, text or bytes', async () => {
@@ -38,6 +40,34 @@ describe('sseStream', () => {
     await sleep(20);
     expect(made).toBe(1);
     await reader.cancel();
+  });
+
+  it('sets no timer for every event, and leaves none behind', async () => {
+    const set = vi.spyOn(globalThis, 'setTimeout');
+    const cleared = vi.spyOn(globalThis, 'clearTimeout');
+    async function* events() {
+      for (let i = 0; i < 500; i++) yield await Promise.resolve(`data: ${i}\n\n`);
+    }
+    await new Response(sseStream(events(), never)).text();
+    const timers = set.mock.results.map(({ value }) => value);
+    expect(timers.length).toBeLessThan(5);
+    for (const timer of timers) expect(cleared).toHaveBeenCalledWith(timer);
+  });
+
+  it('leaves no timer behind when its reader leaves', async () => {
+    const set = vi.spyOn(globalThis, 'setTimeout');
+    const cleared = vi.spyOn(globalThis, 'clearTimeout');
+    async function* events() {
+      yield 'data: 1\n\n';
+      await new Promise(() => {});
+    }
+    const reader = sseStream(events(), never).getReader();
+    await reader.read();
+    reader.read().catch(() => {});
+    await vi.waitUntil(() => set.mock.calls.some(([, ms]) => ms === never.keepAliveMs));
+    const keepAlive = set.mock.results[set.mock.calls.findIndex(([, ms]) => ms === never.keepAliveMs)]!.value;
+    await reader.cancel();
+    expect(cleared).toHaveBeenCalledWith(keepAlive);
   });
 
   it('tells when its reader leaves, while it waits for an event too', async () => {

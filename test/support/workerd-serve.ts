@@ -22,6 +22,8 @@ export interface ServeOptions {
   launcher?: string[];
   /** Lets the inspector in, which costs something. */
   inspector?: boolean;
+  /** V8's own, for instance `--max-semi-space-size=2`. */
+  v8Flags?: string[];
 }
 
 /**
@@ -50,7 +52,7 @@ export function serveGateway(folder: string, variables: Record<string, string>, 
 export async function serveModules(folder: string, variables: Record<string, string>, options: ServeOptions = {}): Promise<WorkerdServer> {
   const [port, inspectorPort] = [await freePort(), await freePort()];
   const config = join(folder, 'gateway.capnp');
-  writeFileSync(config, workerdConfig(folder, port, variables));
+  writeFileSync(config, workerdConfig(folder, port, variables, options.v8Flags ?? []));
   const command = [...(options.launcher ?? []), packageFile('workerd', 'bin/workerd')];
   // Into a file: to read a pipe would cost whoever measures something.
   const logFile = join(folder, 'workerd.log');
@@ -82,7 +84,7 @@ export async function serveModules(folder: string, variables: Record<string, str
 }
 
 /** The compatibility settings are those of wrangler.toml; the variables become text bindings. */
-function workerdConfig(folder: string, port: number, variables: Record<string, string>): string {
+function workerdConfig(folder: string, port: number, variables: Record<string, string>, v8Flags: string[]): string {
   const toml = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
   const date = /^compatibility_date = "(.*)"$/m.exec(toml)![1];
   const flags = /^compatibility_flags = \[(.*)\]$/m.exec(toml)![1];
@@ -90,6 +92,7 @@ function workerdConfig(folder: string, port: number, variables: Record<string, s
   const bindings = Object.entries(variables).map(([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)})`);
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
+  v8Flags = [${v8Flags.map((flag) => JSON.stringify(flag)).join(', ')}],
   services = [
     (name = "gateway", worker = .gateway),
     (name = "network", network = (allow = ["public", "private", "local"])),

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Deadline } from '../../../worker/origin/deadline.ts';
 
 const never = new Promise<never>(() => {});
@@ -42,6 +42,32 @@ describe('a deadline', () => {
     expect(deadline.signal.aborted).toBe(false);
     waiting(true);
     await expect(deadline.guard(never)).rejects.toThrow('late');
+  });
+
+  it('fires nothing and stops nothing once it has finished', async () => {
+    const client = new AbortController();
+    const deadline = new Deadline(client.signal);
+    deadline.limit(20, late);
+    deadline.limitWaits(20, late)(true);
+    deadline.finish();
+    await sleep(60);
+    expect(deadline.signal.aborted).toBe(false);
+  });
+
+  it('sets no timer and no listener for a single wait', async () => {
+    const deadline = new Deadline(new AbortController().signal);
+    const waiting = deadline.limitWaits(60_000, late);
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    const listeners = vi.spyOn(deadline.signal, 'addEventListener');
+    for (let i = 0; i < 100; i++) {
+      waiting(true);
+      await deadline.guard(Promise.resolve(i));
+      waiting(false);
+    }
+    expect(timers).not.toHaveBeenCalled();
+    expect(listeners).not.toHaveBeenCalled();
+    timers.mockRestore();
+    deadline.finish();
   });
 
   it('has nothing left to fire after its end', async () => {
