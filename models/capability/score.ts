@@ -4,8 +4,9 @@ import type { TextFeatures } from './signals.ts';
 export interface Judged {
   /** UTF-8 bytes of the messages' text. */
   promptBytes: number;
-  /** Null: bytes ÷ 4. */
+  /** Tokens of the prompt as counted, or else as estimated, or else bytes ÷ 4. */
   promptTokens: number | null;
+  estimatedTokens: number | null;
   /** Tokens that the client allows for the answer, or null. */
   maxTokens: number | null;
   kind: string;
@@ -42,12 +43,12 @@ const BYTES_PER_TOKEN = 4;
 const ORDINARY_DIFFICULTY = logit(0.3);
 
 /** The signals as numbers. Sizes count by their logarithm: twice as long is one step, wherever. */
-export function signalValues({ promptBytes, promptTokens, maxTokens, kind, text, difficulty }: Judged): SignalValues {
+export function signalValues({ promptBytes, promptTokens, estimatedTokens, maxTokens, kind, text, difficulty }: Judged): SignalValues {
   const asked = Math.min(maxTokens ?? Number.POSITIVE_INFINITY, (text?.askedWords ?? Number.POSITIVE_INFINITY) * TOKENS_PER_WORD);
   const values: SignalValues = {
     intercept: 1,
     [`kind:${kind}`]: 1,
-    prompt_tokens: steps(promptTokens ?? promptBytes / BYTES_PER_TOKEN),
+    prompt_tokens: steps(promptTokens ?? estimatedTokens ?? promptBytes / BYTES_PER_TOKEN),
     answer_tokens: Number.isFinite(asked) ? steps(asked) : 0,
     difficulty: difficulty ? ORDINARY_DIFFICULTY - logit(difficulty.weakFails) : 0,
   };

@@ -26,8 +26,8 @@ export interface TextFeatures {
 
 /** What can be told of a prompt without a model, in less than a tenth of a millisecond. */
 export interface Signals {
-  /** An estimate, template included. Where the engine has counted the tokens, its number is to be used instead. */
-  promptTokens: number;
+  /** Tokens of the prompt, template included. Never exact: where the engine has counted them, its number is to be used. */
+  estimatedTokens: number;
   kind: PromptKind;
   text: TextFeatures;
 }
@@ -64,7 +64,7 @@ export function readSignals(messages: readonly TextMessage[], correction = 1): S
   const estimate =
     samples.reduce((sum, sample) => sum + tokensIn(sample), rest / UNITS_PER_TOKEN) + messages.length * TOKENS_PER_MESSAGE + TOKENS_TO_OPEN;
   return {
-    promptTokens: Math.max(1, Math.round(estimate * correction)),
+    estimatedTokens: Math.max(1, Math.round(estimate * correction)),
     kind: promptKind(lowerTurn, systemInstruction, codeLines),
     text: {
       turns: messages.reduce((sum, { role }) => sum + (role === 'user' ? 1 : 0), 0),
@@ -88,7 +88,7 @@ const CORRECTION_BOUNDS = [0.25, 4] as const;
 
 /**
  * The correction after an engine has counted a prompt's tokens: an exponentially weighted mean of the ratios, kept within bounds.
- * @param estimated `Signals.promptTokens` of that prompt, made with `correction`
+ * @param estimated `Signals.estimatedTokens` of that prompt, made with `correction`
  */
 export function corrected(correction: number, estimated: number, counted: number): number {
   if (!(estimated > 0) || !(counted > 0)) return correction;

@@ -14,6 +14,16 @@ describe('features', () => {
     ).toBe(2 + 3 + 4 + 2);
   });
 
+  it('looks at the text, and takes an estimate for no count', () => {
+    const question = features({ messages: [{ role: 'user', content: 'What is the capital of Peru?' }] });
+    expect(question).toMatchObject({ kind: 'short-answer', promptTokens: null, text: { questions: 1, language: 'en' } });
+    const twice = extractFeatures(
+      parseChatRequest({ model: 'nearside-auto', messages: [{ role: 'user', content: 'What is the capital of Peru?' }] }),
+      2,
+    );
+    expect(twice.estimatedTokens).toBeGreaterThan(1.8 * question.estimatedTokens!);
+  });
+
   it('lets max_completion_tokens win over max_tokens', () => {
     expect(features({ max_tokens: 5 })).toMatchObject({ maxTokens: 5, maxTokensParam: 'max_tokens' });
     expect(features({ max_tokens: 5, max_completion_tokens: 9 })).toMatchObject({ maxTokens: 9, maxTokensParam: 'max_completion_tokens' });

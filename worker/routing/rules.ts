@@ -86,7 +86,7 @@ function thatHold(origins: OriginEstimate[], features: Features): OriginEstimate
   return holding.length > 0 ? holding : origins;
 }
 
-/** Exact where the features say so, else four bytes a token. */
-export function promptTokensOf({ promptTokens, promptBytes }: Features): number {
-  return promptTokens ?? Math.max(1, promptBytes / 4);
+/** As counted, else as estimated, else four bytes a token. */
+export function promptTokensOf({ promptTokens, estimatedTokens, promptBytes }: Features): number {
+  return promptTokens ?? estimatedTokens ?? Math.max(1, promptBytes / 4);
 }

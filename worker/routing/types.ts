@@ -31,8 +31,10 @@ export interface Features {
   thinking: boolean;
   /** The conversation contains tool calls or their results. */
   toolHistory: boolean;
-  /** Tokens of the prompt in the edge model's vocabulary; null for bytes ÷ 4. */
+  /** Tokens of the prompt as the edge model has counted them; null until then. */
   promptTokens: number | null;
+  /** What they are estimated to be, by script; null for bytes ÷ 4. Good enough to weigh time and money, not to refuse. */
+  estimatedTokens: number | null;
   /** Tokens at the prompt's start that the edge has probably evaluated already; 0 when that is not known. */
   cachedTokens: number;
   stream: boolean;
@@ -51,6 +53,7 @@ export interface Features {
 /** What the features are where nobody looked closer. */
 export const plainFeatures = {
   promptTokens: null,
+  estimatedTokens: null,
   cachedTokens: 0,
   stream: false,
   kind: 'any',

@@ -66,8 +66,9 @@ export function labelled(row: LabelRow): Labelled {
   const text = row.messages.map(({ role, content }) => `${role}\n${content}`).join('\n');
   return {
     judged: {
-      // Nobody asks for bytes where tokens are known.
+      // Nobody asks for bytes where there is an estimate of tokens.
       promptBytes: 0,
+      promptTokens: null,
       maxTokens: row.max_tokens ?? null,
       difficulty: row.difficulty === undefined ? null : { weakFails: row.difficulty },
       ...readSignals(row.messages),

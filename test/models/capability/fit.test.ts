@@ -22,7 +22,15 @@ function makeRows(count: number, seed = 7): Labelled[] {
     const kind = random() < 0.5 ? 'classify' : 'open';
     const constraints = Math.floor(random() * 4);
     const good = random() < truth(kind, constraints) ? 1 : 0;
-    const judged = { promptBytes: 0, promptTokens: 64, maxTokens: null, kind, text: { ...text, turns: 1, constraints }, difficulty: null };
+    const judged = {
+      promptBytes: 0,
+      promptTokens: null,
+      estimatedTokens: 64,
+      maxTokens: null,
+      kind,
+      text: { ...text, turns: 1, constraints },
+      difficulty: null,
+    };
     return { judged: judged as Labelled['judged'], good, tokens: null, answer: null, fold: Math.floor(random() * 5) };
   });
 }

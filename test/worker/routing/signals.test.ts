@@ -103,25 +103,25 @@ describe('prompt tokens', () => {
     ['numbers', '482910 3.14159 2026-11-22 1,234,567 +49 30 1234567 99.95 17 2048', 63],
     ['JSON', '{"id": 12, "name": "Anna", "tags": ["a","b"], "address": {"city": "Paris", "zip": "75001"}, "active": true}', 45],
   ])('of %s are estimated within a third', (_, text, counted) => {
-    const estimate = signals(text).promptTokens - 10;
+    const estimate = signals(text).estimatedTokens - 10;
     expect(estimate).toBeGreaterThan(counted * 0.67);
     expect(estimate).toBeLessThan(counted * 1.33);
   });
 
   it('grow with what is not looked at', () => {
-    const one = signals('The harbour is quiet today. '.repeat(1000)).promptTokens;
-    const ten = signals('The harbour is quiet today. '.repeat(10_000)).promptTokens;
+    const one = signals('The harbour is quiet today. '.repeat(1000)).estimatedTokens;
+    const ten = signals('The harbour is quiet today. '.repeat(10_000)).estimatedTokens;
     expect(ten / one).toBeGreaterThan(9);
     expect(ten / one).toBeLessThan(11);
     const turns = Array.from({ length: 100 }, (_, i) => ({ role: i % 2 ? 'assistant' : 'user', content: 'The harbour is quiet today.' }));
-    expect(readSignals([...turns, { role: 'user', content: 'And now?' }]).promptTokens).toBeGreaterThan(1000);
+    expect(readSignals([...turns, { role: 'user', content: 'And now?' }]).estimatedTokens).toBeGreaterThan(1000);
   });
 
   it('are corrected by what engines count, and a wrong report does not run away with them', () => {
     let correction = 1;
     for (let i = 0; i < 60; i++)
-      correction = corrected(correction, readSignals([{ role: 'user', content: 'Hello there' }], correction).promptTokens, 26);
-    expect(readSignals([{ role: 'user', content: 'Hello there' }], correction).promptTokens).toBeCloseTo(26, -1);
+      correction = corrected(correction, readSignals([{ role: 'user', content: 'Hello there' }], correction).estimatedTokens, 26);
+    expect(readSignals([{ role: 'user', content: 'Hello there' }], correction).estimatedTokens).toBeCloseTo(26, -1);
     for (let i = 0; i < 200; i++) correction = corrected(correction, 10, 1e12);
     expect(correction).toBe(4);
     expect(corrected(2, 10, 0)).toBe(2);
@@ -130,9 +130,9 @@ describe('prompt tokens', () => {
 });
 
 it('reads any prompt, also without a text or of ten megabytes of one character', () => {
-  expect(readSignals([]).promptTokens).toBeGreaterThan(0);
+  expect(readSignals([]).estimatedTokens).toBeGreaterThan(0);
   expect(readSignals([{ role: 'user', content: null }]).kind).toBe('open');
   expect(readSignals([{ role: 'user', content: [{ type: 'image_url' }, { type: 'text', text: 'Why?' }] }]).text.questions).toBe(1);
   for (const character of [' ', '\n', 'a', '1', '}', '[', '\ud800', '`'])
-    expect(signals(character.repeat(10_000_000)).promptTokens).toBeLessThan(20_000_000);
+    expect(signals(character.repeat(10_000_000)).estimatedTokens).toBeLessThan(20_000_000);
 });
