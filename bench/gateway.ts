@@ -2,12 +2,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Contender, cores, cpuMs, peakMB, residentMB, startBare, startOrigin, startOurs, startPortkey } from './gateway/contenders.ts';
+import { type Contender, cores, startBare, startOrigin, startOurs, startPortkey, v8Flags } from './gateway/contenders.ts';
 import { Figures } from './gateway/figures.ts';
 import { chatBody, Load } from './gateway/load.ts';
 import { profileOurs } from './gateway/profile.ts';
 import { gatewayTables, musts } from './gateway/table.ts';
 import { machine, quantile } from './machine.ts';
+import { cpuMs, peakMB, residentMB } from './process.ts';
 
 const HELP = `Usage: npm run bench -- gateway [--quick] [--rounds N] [--profile] [--json FILE]
 
@@ -79,7 +80,7 @@ async function compare(folder: string, originUrl: string, running: Contender[], 
   for (const { load } of lines) load.close();
   const names = running.map(({ name }) => name);
   const pinned = cores.contender.length > 0 ? 'contenders on core 0, origin and load on core 1' : 'without a core of their own each';
-  const facts = { machine: machine(), portkey: portkeyVersion(portkey), pinned, loadBefore: before, sizes };
+  const facts = { machine: machine(), portkey: portkeyVersion(portkey), pinned, v8Flags, loadBefore: before, sizes };
   console.log(gatewayTables(figures, names, facts));
   if (json) writeFileSync(json, `${JSON.stringify({ ...facts, musts: musts(figures, names), figures: figures.all }, null, 2)}\n`);
 }

@@ -1,17 +1,20 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { serveGateway } from '../test/support/workerd-serve.ts';
+import { type Contender, startBare, startOurs, v8Flags } from './gateway/contenders.ts';
+import type { Target } from './gateway/load.ts';
 import { machine, quantile } from './machine.ts';
+import { cpuMs, peakMB, residentMB } from './process.ts';
 
 const HELP = `Usage: npm run bench -- streams [--streams N] [--tokens N] [--every MS] [--stuck N] [--json FILE]
 
-Many streams at once through one workerd that runs the deployed bundle, from an origin in this process: --streams (1000) clients get --tokens (100) tokens
-each, one every --every (100) milliseconds, and check every frame. Then --stuck (100) clients read nothing while the origin would send 20 MB to each.
-Prints frames lost, how late tokens came, memory (resident, of workerd), and how much the gateway took from the origin for clients that do not read.
+Many streams at once through one workerd, from an origin in this process: first one that runs a bare pass-through Worker, then one that runs the deployed
+bundle. --streams (1000) clients get --tokens (100) tokens each, one every --every (500) milliseconds, and check every frame. Then --stuck (100) clients read
+nothing while the origin would send 20 MB to each. Prints frames lost, how late tokens came, memory (resident, of workerd, also halfway: it must not grow with
+the tokens), and how much was taken from the origin for clients that do not read. About two and a half minutes.
 `;
 
 const PAYLOAD = 'x'.repeat(16_000);
@@ -61,18 +64,18 @@ class Origin {
 
 const agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY });
 
-function ask(port: number, content: string): Promise<IncomingMessage> {
+function ask({ port, path, headers: more }: Target, content: string): Promise<IncomingMessage> {
   const body = JSON.stringify({ model: 'pool', stream: true, messages: [{ role: 'user', content }] });
-  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...more };
   return new Promise((resolve, reject) => {
-    const outgoing = request({ port, host: '127.0.0.1', path: '/v1/chat/completions', method: 'POST', headers, agent }, resolve);
+    const outgoing = request({ port, host: '127.0.0.1', path, method: 'POST', headers, agent }, resolve);
     outgoing.on('error', reject);
     outgoing.end(body);
   });
 }
 
 /** Reads a stream of counted tokens. Returns how many frames are missing or out of place, and how late each token came, milliseconds. */
-async function readTokens(response: IncomingMessage, count: number): Promise<{ lost: number; lateMs: number[] }> {
+async function readTokens(response: IncomingMessage, count: number, onToken: () => void): Promise<{ lost: number; lateMs: number[] }> {
   let text = '';
   const lateMs: number[] = [];
   let seen = 0;
@@ -86,6 +89,7 @@ async function readTokens(response: IncomingMessage, count: number): Promise<{ l
       if (token) {
         if (Number(token[1]) !== seen) lost++;
         seen++;
+        onToken();
         lateMs.push(Date.now() - Number(token[2]));
       }
       if (done) return { lost: lost + Math.abs(count - seen), lateMs };
@@ -94,25 +98,11 @@ async function readTokens(response: IncomingMessage, count: number): Promise<{ l
   return { lost: lost + (count - seen) + 1, lateMs };
 }
 
-function residentMB(pid: number): number {
-  const kilobytes = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kilobytes) / 1024;
-}
-
-/** CPU time a process has used so far, milliseconds: Linux counts it in hundredths of a second. */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-  return 10 * (Number(fields[11]) + Number(fields[12]));
-}
-
-/** The most memory a process has while `work` runs. */
-async function peakMB<T>(pid: number, work: Promise<T>): Promise<{ peak: number; result: T }> {
-  let peak = residentMB(pid);
-  const timer = setInterval(() => {
-    peak = Math.max(peak, residentMB(pid));
-  }, 100);
-  const result = await work.finally(() => clearInterval(timer));
-  return { peak, result };
+interface Sizes {
+  streams: number;
+  tokens: number;
+  every: number;
+  stuck: number;
 }
 
 export async function run(args: string[]): Promise<void> {
@@ -120,75 +110,79 @@ export async function run(args: string[]): Promise<void> {
   const options = {
     streams: number('1000'),
     tokens: number('100'),
-    every: number('100'),
+    every: number('500'),
     stuck: number('100'),
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   } as const;
   const { values } = parseArgs({ args, options });
   if (values.help) return void process.stdout.write(HELP);
-  const [streams, tokens, every, stuck] = [values.streams, values.tokens, values.every, values.stuck].map(Number) as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  const { streams, tokens, every, stuck } = values;
+  const sizes = { streams: Number(streams), tokens: Number(tokens), every: Number(every), stuck: Number(stuck) };
   const folder = mkdtempSync(join(tmpdir(), 'nearside-streams-'));
   const origin = new Origin();
   await new Promise<void>((resolve) => origin.server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(origin.server.address() as AddressInfo).port}/v1`;
-  const gateway = await serveGateway(folder, {
-    NEARSIDE_DEV: '1',
-    NEARSIDE_ORIGINS: JSON.stringify([{ model: 'pool', endpoints: [{ url }] }]),
-  });
+  const url = `http://127.0.0.1:${(origin.server.address() as AddressInfo).port}`;
   try {
-    const pid = gateway.process.pid!;
-    const stream = async () => readTokens(await ask(gateway.port, `tokens ${tokens} ${every}`), tokens);
-    await readTokens(await ask(gateway.port, 'tokens 20 1'), 20);
-    const before = residentMB(pid);
-    const cpuBefore = cpuMs(pid);
-    const many = await peakMB(pid, Promise.all(Array.from({ length: streams }, stream)));
-    const lost = many.result.reduce((sum, { lost: frames }) => sum + frames, 0);
-    const late = many.result.flatMap(({ lateMs }) => lateMs);
-    const cpu = (1000 * (cpuMs(pid) - cpuBefore)) / (streams * tokens);
-    const idle = residentMB(pid);
-    const held = await peakMB(pid, holdStuck(gateway.port, stuck));
-    const taken = origin.takenBytes / stuck / 1e6;
-    for (const response of held.result) response.destroy();
-    const report = {
-      machine: machine(),
-      streams,
-      tokens,
-      framesLost: lost,
-      lateMs: { p50: quantile(late, 0.5), p99: quantile(late, 0.99) },
-      cpuMicrosecondsPerToken: cpu,
-      memoryMB: { before, peak: many.peak, perStream: (many.peak - before) / streams },
-      stuck: {
-        clients: stuck,
-        offeredMB: STUCK_MEGABYTES,
-        takenMB: taken,
-        memoryMB: { before: idle, peak: held.peak, perStream: (held.peak - idle) / stuck },
-      },
-    };
-    console.log(`${streams} streams of ${tokens} tokens, one every ${every} ms: ${lost} frames lost
-  token late by            p50 ${report.lateMs.p50.toFixed(0)} ms, p99 ${report.lateMs.p99.toFixed(0)} ms (origin and clients share this machine)
-  CPU of workerd           ${cpu.toFixed(0)} µs a token
-  memory of workerd        ${before.toFixed(0)} MB before, ${many.peak.toFixed(0)} MB at most: ${(1024 * report.memoryMB.perStream).toFixed(0)} kB a stream
-${stuck} clients that read nothing, ${STUCK_MEGABYTES} MB offered to each
-  taken from the origin    ${taken.toFixed(2)} MB each, sockets' buffers included
-  memory of workerd        ${idle.toFixed(0)} MB before, ${held.peak.toFixed(0)} MB at most: ${(1024 * report.stuck.memoryMB.perStream).toFixed(0)} kB a stream`);
+    const results: object[] = [];
+    for (const start of [startBare, startOurs]) {
+      const contender = await start(join(folder, start.name), url);
+      results.push({ name: contender.name, ...(await measure(contender, origin, sizes).finally(contender.stop)) });
+    }
+    const report = { machine: machine(), v8Flags, sizes, results };
     if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
   } finally {
-    await gateway.stop();
     origin.server.closeAllConnections();
     origin.server.close();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
+async function measure({ name, target, pid }: Contender, origin: Origin, sizes: Sizes) {
+  const { streams, tokens, every, stuck } = sizes;
+  const resident = () => residentMB(pid!);
+  await readTokens(await ask(target, 'tokens 20 1'), 20, () => {});
+  const before = resident();
+  const cpuBefore = cpuMs(pid!);
+  let seen = 0;
+  let halfway = 0;
+  const onToken = () => {
+    if (++seen === Math.ceil((streams * tokens) / 2)) halfway = resident();
+  };
+  const stream = async () => readTokens(await ask(target, `tokens ${tokens} ${every}`), tokens, onToken);
+  const many = await peakMB(pid!, Promise.all(Array.from({ length: streams }, stream)));
+  const framesLost = many.result.reduce((sum, { lost }) => sum + lost, 0);
+  const late = many.result.flatMap(({ lateMs }) => lateMs);
+  const cpu = (1000 * (cpuMs(pid!) - cpuBefore)) / (streams * tokens);
+  const idle = resident();
+  const takenBefore = origin.takenBytes;
+  const held = await peakMB(pid!, holdStuck(target, stuck));
+  const taken = (origin.takenBytes - takenBefore) / stuck / 1e6;
+  for (const response of held.result) response.destroy();
+  const kilobytes = (peak: number, base: number, count: number) => (1024 * (peak - base)) / count;
+  const report = {
+    framesLost,
+    lateMs: { p50: quantile(late, 0.5), p99: quantile(late, 0.99) },
+    cpuMicrosecondsPerToken: cpu,
+    memoryMB: { before, halfway, peak: many.peak },
+    kilobytesPerStream: kilobytes(many.peak, before, streams),
+    stuck: { offeredMB: STUCK_MEGABYTES, takenMB: taken, memoryMB: { before: idle, peak: held.peak } },
+  };
+  const whole = (value: number) => value.toFixed(0);
+  console.log(`${name}: ${streams} streams of ${tokens} tokens, one every ${every} ms: ${framesLost} frames lost
+  token late by            p50 ${whole(report.lateMs.p50)} ms, p99 ${whole(report.lateMs.p99)} ms (origin and clients share a core)
+  CPU of workerd           ${whole(cpu)} µs a token
+  memory of workerd        ${whole(before)} MB before, ${whole(halfway)} MB halfway, ${whole(many.peak)} MB at most: ${whole(report.kilobytesPerStream)} kB a stream
+${stuck} clients that read nothing, ${STUCK_MEGABYTES} MB offered to each
+  taken from the origin    ${taken.toFixed(2)} MB each, sockets' buffers included
+  memory of workerd        ${whole(idle)} MB before, ${whole(held.peak)} MB at most: ${whole(kilobytes(held.peak, idle, stuck))} kB a stream
+`);
+  return report;
+}
+
 /** Clients that ask and do not read; resolves after the origin has had the time to send what anyone takes. */
-async function holdStuck(port: number, clients: number): Promise<IncomingMessage[]> {
-  const responses = await Promise.all(Array.from({ length: clients }, () => ask(port, `all ${STUCK_MEGABYTES * 1e6}`)));
+async function holdStuck(target: Target, clients: number): Promise<IncomingMessage[]> {
+  const responses = await Promise.all(Array.from({ length: clients }, () => ask(target, `all ${STUCK_MEGABYTES * 1e6}`)));
   for (const response of responses) response.pause();
   await new Promise((resolve) => setTimeout(resolve, 10_000));
   return responses;

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -23,6 +23,9 @@ export interface Contender {
   pid: number | null;
   stop(): Promise<void>;
 }
+
+/** As docs/decisions/0011 recommends for a workerd of one's own. */
+export const v8Flags = ['--max-semi-space-size=2'];
 
 const path = '/v1/chat/completions';
 const key = 'sk-bench';
@@ -53,7 +56,7 @@ export async function startOrigin(): Promise<Contender> {
 export async function startBare(folder: string, originUrl: string): Promise<Contender> {
   mkdirSync(folder, { recursive: true });
   copyFileSync(new URL('pass-through.js', import.meta.url), join(folder, 'pass-through.js'));
-  const { port, process, stop } = await serveModules(folder, { ORIGIN: originUrl }, { launcher: cores.contender });
+  const { port, process, stop } = await serveModules(folder, { ORIGIN: originUrl }, { launcher: cores.contender, v8Flags });
   return { name: BARE, target: { port, path, headers: {} }, pid: process.pid!, stop };
 }
 
@@ -64,7 +67,7 @@ export async function startOurs(folder: string, originUrl: string, inspector = f
     NEARSIDE_API_KEYS: createHash('sha256').update(key).digest('hex'),
     NEARSIDE_ORIGINS: JSON.stringify([{ model: 'pool', endpoints: [{ url: `${originUrl}/v1` }] }]),
   };
-  const server = await serveGateway(folder, variables, { launcher: cores.contender, inspector });
+  const server = await serveGateway(folder, variables, { launcher: cores.contender, inspector, v8Flags });
   const target = { port: server.port, path, headers: { authorization: `Bearer ${key}` } };
   return { name: OURS, target, pid: server.process.pid!, stop: server.stop, inspectorUrl: server.inspectorUrl };
 }
@@ -96,25 +99,4 @@ async function kill(child: ChildProcess): Promise<void> {
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
   await exited;
-}
-
-/** Memory of a process that is resident, megabytes. */
-export function residentMB(pid: number): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-}
-
-/** CPU time that a process has used so far, milliseconds: Linux counts it in hundredths of a second. */
-export function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-  return 10 * (Number(fields[11]) + Number(fields[12]));
-}
-
-/** The most memory that a process has while `work` runs, megabytes. */
-export async function peakMB<T>(pid: number, work: Promise<T>): Promise<{ peak: number; result: T }> {
-  let peak = residentMB(pid);
-  const timer = setInterval(() => {
-    peak = Math.max(peak, residentMB(pid));
-  }, 100);
-  const result = await work.finally(() => clearInterval(timer));
-  return { peak, result };
 }
