@@ -1,9 +1,11 @@
 /** Child process: our engine in Node. */
+import { setImmediate } from 'node:timers/promises';
 import { FolderStorage } from '../../models/pack/folder-storage.ts';
 import { openPack } from '../../models/pack/reader.ts';
 import { loadStage } from '../../wasm/engine/loader.ts';
 import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
 import { loadThreadedStage } from '../../wasm/engine/node-team.ts';
+import { createEventLoop } from '../../worker/edge/event-loop.ts';
 import { NODE } from './ratios.ts';
 import { readTogether } from './read-together.ts';
 import { Report, repeat } from './report.ts';
@@ -23,7 +25,9 @@ const report = new Report(NODE, model, threads);
 const now = () => performance.now();
 const started = now();
 const { manifest, storage } = await openPack(new FolderStorage(folder));
-const options = { storage, manifest, contextLength: 4096 };
+// As npm run edge-node shares its event loop.
+const { yieldNow } = createEventLoop(now, () => setImmediate());
+const options = { storage, manifest, contextLength: 4096, yieldNow };
 const stage = threads === 1 ? await loadStage({ modules: nodeKernels(), ...options }) : await loadThreadedStage(options, threads);
 report.measured('load_s', 'folder', [(now() - started) / 1000]);
 const workload = new Workload(stage, manifest, now);
