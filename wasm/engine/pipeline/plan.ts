@@ -58,8 +58,8 @@ const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 export const totalBytes = ({ wasmBytes, heapBytes }: PlannedStage): number => wasmBytes + heapBytes;
 
 /** A hash of what a pack holds: the checksums of its files. */
-export const packHash = ({ files, config }: Manifest): string =>
-  hashText(JSON.stringify([config, files.map(({ name, bytes, checksum }) => [name, bytes, checksum])]));
+export const packHash = ({ files }: Manifest): string =>
+  hashText(JSON.stringify(files.map(({ name, bytes, checksum }) => [name, bytes, checksum])));
 
 /**
  * Cuts a model into as few stages as fit the budget, and these evenly: one that holds all of it, or stages of layers and slices of the vocabulary. The vocabulary is

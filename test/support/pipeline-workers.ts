@@ -1,0 +1,153 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
+import { FolderStorage } from '../../models/pack/folder-storage.ts';
+import { openPack } from '../../models/pack/reader.ts';
+import { encodePlan } from '../../wasm/engine/pipeline/encode-plan.ts';
+import { type Plan, type PlanOptions, planStages } from '../../wasm/engine/pipeline/plan.ts';
+import { createFetchEdgeClient } from '../../worker/edge/http-client.ts';
+import type { EdgeClient } from '../../worker/edge/protocol.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const COMPATIBILITY = { compatibilityDate: '2026-11-02', compatibilityFlags: ['enable_request_signal', 'request_signal_passthrough'] };
+const REPLICA = 'model:test:0';
+
+/** Passes requests on to the engine's object, which has no route of its own; and asks stages for their memory. */
+const DOOR = `
+export default {
+  async fetch(request, env) {
+    const stage = /^\\/stage\\/(\\d+)$/.exec(new URL(request.url).pathname)?.[1];
+    if (stage === undefined) return env.EDGE_MODEL.getByName('${REPLICA}').fetch(request);
+    return Response.json(await env['STAGE_' + stage].getByName('${REPLICA}:' + stage).memory());
+  },
+};`;
+
+export interface PipelineWorkers {
+  /** Null when the engine holds the whole model itself. */
+  plan: Plan | null;
+  client: EdgeClient;
+  miniflare: Miniflare;
+  /** Ends a stage's object at once, with everything it holds. */
+  kill(stage: number): Promise<void>;
+  memory(stage: number): Promise<{ wasmBytes: number; sessionBytes: number } | null>;
+  inspectorUrl(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export interface PipelineWorkersOptions {
+  /** Folder of the pack. */
+  pack: string;
+  /** Null: one Worker with the whole model. */
+  plan: Partial<PlanOptions> | null;
+  /** More variables of the engine. */
+  vars?: Record<string, string>;
+  stageVars?: (stage: number) => Record<string, string>;
+  /** Bundles made before (bundleWorkers). */
+  bundles: Bundles;
+  inspector?: boolean;
+  /** Where local R2 lies, when the pack is to stay there: its prefix must be given then. */
+  r2?: { path: string; bucket: string; prefix: string };
+}
+
+export interface Bundles {
+  edge: string;
+  stage: string;
+  remove(): Promise<void>;
+}
+
+/** The Workers as `wrangler deploy` would send them. */
+export async function bundleWorkers(): Promise<Bundles> {
+  const folder = await mkdtemp(join(tmpdir(), 'nearside-pipeline-'));
+  const bundle = (config: string, name: string) => {
+    const args = [
+      join(ROOT, 'node_modules/wrangler/bin/wrangler.js'),
+      'deploy',
+      '--dry-run',
+      '--config',
+      config,
+      '--outdir',
+      join(folder, name),
+    ];
+    execFileSync(process.execPath, args, { cwd: ROOT, stdio: 'pipe', env: { ...process.env, CI: 'true', WRANGLER_SEND_METRICS: 'false' } });
+    return join(folder, name);
+  };
+  const [edge, stage] = [bundle('worker/edge/wrangler.toml', 'edge'), bundle('worker/edge/stage/wrangler.toml', 'stage')];
+  return { edge, stage, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+async function modulesOf(folder: string) {
+  const names = (await readdir(folder))
+    .filter((name) => /\.(js|wasm)$/.test(name))
+    .sort((a, b) => Number(b === 'index.js') - Number(a === 'index.js'));
+  const typeOf = (name: string) => (name.endsWith('.js') ? ('ESModule' as const) : ('CompiledWasm' as const));
+  return { modules: names.map((name) => ({ type: typeOf(name), path: join(folder, name) })), modulesRoot: folder };
+}
+
+/** Starts the engine, and where there is a plan its stages, each as a script with an isolate of its own, in one workerd process. */
+export async function startPipeline(options: PipelineWorkersOptions): Promise<PipelineWorkers> {
+  const { manifest } = await openPack(new FolderStorage(options.pack));
+  const plan = options.plan && planStages(manifest, options.plan);
+  const prefix = options.r2?.prefix ?? 'packs/test';
+  const shared = { ...COMPATIBILITY, r2Buckets: { MODELS: options.r2?.bucket ?? 'nearside-pipeline-test' } };
+  const vars: Record<string, string> = { NEARSIDE_EDGE_PACK: prefix, ...(plan && { NEARSIDE_EDGE_PLAN: encodePlan(plan) }) };
+  const stages = plan?.stages.map((_, i) => i) ?? [];
+  const stageBindings = Object.fromEntries(
+    stages.map((i) => [`STAGE_${i}`, { className: 'StageModel', scriptName: `stage-${i}`, useSQLite: true }]),
+  );
+  const edgeVars = {
+    ...vars,
+    ...(plan && { NEARSIDE_EDGE_PLACEMENT: 'pipeline' }),
+    NEARSIDE_EDGE_MEMORY_BYTES: String(4 * 1024 ** 3),
+    ...options.vars,
+  };
+  const stageModules = await modulesOf(options.bundles.stage);
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      workers: [
+        {
+          name: 'door',
+          modules: true,
+          script: DOOR,
+          ...COMPATIBILITY,
+          durableObjects: { EDGE_MODEL: { className: 'EdgeModel', scriptName: 'edge', useSQLite: true }, ...stageBindings },
+        },
+        {
+          name: 'edge',
+          ...(await modulesOf(options.bundles.edge)),
+          ...shared,
+          bindings: edgeVars,
+          durableObjects: { EDGE_MODEL: { className: 'EdgeModel', useSQLite: true }, ...stageBindings },
+        },
+        ...stages.map((i) => ({
+          name: `stage-${i}`,
+          ...stageModules,
+          ...shared,
+          bindings: { ...vars, NEARSIDE_STAGE: String(i), ...options.stageVars?.(i) },
+          durableObjects: { STAGE_MODEL: { className: 'StageModel', useSQLite: true } },
+        })),
+      ],
+      ...(options.r2 && { resourcePersistencePath: options.r2.path }),
+      ...(options.inspector && { inspectorPort: 0 }),
+    }),
+  );
+  await miniflare.ready;
+  if (!options.r2) {
+    const bucket = await miniflare.getR2Bucket('MODELS', 'edge');
+    for (const name of await readdir(options.pack))
+      await bucket.put(`${prefix}/${name}`, new Uint8Array(await readFile(join(options.pack, name))));
+  }
+  const fetch = (path: string, init?: object) =>
+    miniflare.dispatchFetch(`http://door.invalid${path}`, init) as unknown as Promise<Response>;
+  return {
+    plan,
+    client: createFetchEdgeClient(fetch),
+    miniflare,
+    kill: (stage) => miniflare.unsafeEvictDurableObject(`stage-${stage}`, 'StageModel', { name: `${REPLICA}:${stage}` }),
+    memory: async (stage) => (await (await fetch(`/stage/${stage}`)).json()) as { wasmBytes: number; sessionBytes: number } | null,
+    inspectorUrl: async () => (await miniflare.getInspectorURL()).href,
+    stop: () => miniflare.dispose(),
+  };
+}
