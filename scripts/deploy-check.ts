@@ -6,13 +6,14 @@ import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 
 /**
- * `npm run deploy:check`: builds both Workers as `wrangler deploy --dry-run` would send them and prints what Cloudflare limits: size after
+ * `npm run deploy:check`: builds the Workers as `wrangler deploy --dry-run` would send them and prints what Cloudflare limits: size after
  * compression (10 MB on the paid plan) and CPU time at start-up (1 s). Fails when a build fails or a limit is passed.
  */
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const WORKERS = [
   { name: 'nearside (gateway)', config: 'wrangler.toml', out: 'dist/gateway' },
   { name: 'nearside-edge (engine)', config: 'worker/edge/wrangler.toml', out: 'dist/edge' },
+  { name: 'nearside-difficulty (off by default)', config: 'worker/difficulty/wrangler.toml', out: 'dist/difficulty' },
 ];
 const MAX_GZIP_BYTES = 10_000_000;
 const MAX_STARTUP_MS = 1000;
