@@ -94,20 +94,23 @@ async function fetchWhole(work: Attempt, deadline: Deadline): Promise<ChatBody> 
   deadline.finish();
   const completion = parseCompletion(bytes, adapter);
   const changed = adapter.chunk(completion);
-  const promptTokens = estimateTokens(work.call.promptBytes);
-  const answerTokens = estimateTokens(answerBytes(completion));
-  const counted = { promptTokens, completionTokens: answerTokens, estimated: true };
-  work.events.onEnd(tokenCounts(completion.usage) ?? counted, true);
+  const reported = tokenCounts(completion.usage);
+  const counted = reported ?? estimatedCounts(work.call.promptBytes, completion);
+  work.events.onEnd(counted, true);
   if (completion.usage && !changed) return { type: 'json', bytes };
-  completion.usage ??= countedUsage(promptTokens, answerTokens);
+  completion.usage ??= countedUsage(counted.promptTokens, counted.completionTokens ?? 0);
   return { type: 'json', bytes: new Uint8Array(new TextEncoder().encode(JSON.stringify(completion))) };
 }
 
 /** The client's request under the endpoint's model name and with its key: no header of the client goes along. */
 async function post({ endpoint, call, fetch }: Attempt, adapter: Adapter, deadline: Deadline, onHeaders: () => void): Promise<Response> {
-  const headers = new Headers({ 'content-type': 'application/json', 'x-request-id': call.id, 'accept-encoding': 'identity' });
-  headers.set('accept', call.request.stream ? 'text/event-stream' : 'application/json');
-  if (endpoint.key) headers.set('authorization', `Bearer ${endpoint.key}`);
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    'x-request-id': call.id,
+    'accept-encoding': 'identity',
+    accept: call.request.stream ? 'text/event-stream' : 'application/json',
+  };
+  if (endpoint.key) headers.authorization = `Bearer ${endpoint.key}`;
   const init: RequestInit = {
     method: 'POST',
     headers,
@@ -189,6 +192,10 @@ function parseCompletion(bytes: Uint8Array, adapter: Adapter): Chunk & { choices
   if (completion?.error) throw errorOfEvent(completion.error, adapter);
   if (!Array.isArray(completion?.choices) || completion.choices.length === 0) throw badResponse('JSON that is not a chat completion');
   return completion as Chunk & { choices: object[] };
+}
+
+function estimatedCounts(promptBytes: number, completion: Chunk): TokenCounts {
+  return { promptTokens: estimateTokens(promptBytes), completionTokens: estimateTokens(answerBytes(completion)), estimated: true };
 }
 
 function answerBytes(completion: Chunk): number {
