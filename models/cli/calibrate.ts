@@ -113,6 +113,10 @@ function report({ calibration, before, after, gate }: CalibrateResult, wasCalibr
   ] as const)
     console.log(`${label.padEnd(8)}${figure(before[key]).padEnd(36)}${figure(after[key])}`);
   console.log(`\n${tenths(after)}`);
+  if (after.auc.low <= 0.5)
+    console.log(
+      'Warning: what can be seen of these prompts does not tell good answers from bad ones; every prompt will get about the same probability.',
+    );
   if (gate) reportGate(gate, calibration);
   else console.log('\nNo gate: there are no log-probabilities; --answer records them.');
 }

@@ -115,6 +115,12 @@ describe('calibrate', () => {
     expect(stdout).toContain('Nothing was written');
   });
 
+  test('says so when the prompts tell nothing of the answers', async () => {
+    const coins = labels('coins.jsonl', 240, (i) => ({ good: Math.floor(i / 2) % 2 }));
+    expect((await models('calibrate', made, coins)).stdout).toContain('Warning: what can be seen of these prompts');
+    expect((await models('calibrate', made, file('labels.jsonl'))).stdout).not.toContain('Warning');
+  });
+
   test.each([
     ['too few labels', () => [made, labels('few.jsonl', 10)], /at least 200 labels, 50 of them good and 50 not; here are 10/],
     ['rows that need an answer', () => [made, labels('unlabelled.jsonl', 240, () => ({ expected: 'x' }))], /give --answer/],
