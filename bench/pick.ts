@@ -5,6 +5,8 @@ import { hash } from '../worker/origin/pick.ts';
 import { Pool } from '../worker/origin/pool.ts';
 import type { EndpointConfig } from '../worker/origin/pool-config.ts';
 import { quantile } from './machine.ts';
+import { PrefixCache } from './prefix-cache.ts';
+import { generator } from './random.ts';
 
 const HELP = `Usage: npm run bench -- pick --trace FILE [--endpoints N] [--rate TOKENS_PER_S] [--cache BLOCKS] [--isolates N] [--speed X,X..] [--json FILE]
 
@@ -24,31 +26,6 @@ interface TraceRequest {
   timestamp: number;
   input_length: number;
   hash_ids: number[];
-}
-
-/** The ids of the blocks that were used last, up to `capacity`. */
-class PrefixCache {
-  readonly #blocks = new Set<number>();
-  readonly #capacity: number;
-
-  constructor(capacity: number) {
-    this.#capacity = capacity;
-  }
-
-  /** How many leading blocks are there; then all are, as the newest. */
-  use(ids: number[]): number {
-    const missing = ids.findIndex((id) => !this.#blocks.has(id));
-    // The first block is used last, so that a prefix loses its end before its beginning.
-    for (const id of [...ids].reverse()) {
-      this.#blocks.delete(id);
-      this.#blocks.add(id);
-    }
-    for (const oldest of this.#blocks) {
-      if (this.#blocks.size <= this.#capacity) break;
-      this.#blocks.delete(oldest);
-    }
-    return missing === -1 ? ids.length : missing;
-  }
 }
 
 interface Waiting {
@@ -176,17 +153,6 @@ function nearside(endpoints: number, isolates: number, key: (request: TraceReque
 function endpointConfig(name: string): EndpointConfig {
   const nothing = { region: null, price: null, context: null, modalities: null, key: null, binding: null };
   return { name, url: `http://${name}/v1`, kind: 'vllm', model: 'm', weight: 1, priority: 0, ...nothing };
-}
-
-/** mulberry32: the same numbers in every run. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 interface Row {
