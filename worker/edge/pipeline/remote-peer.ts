@@ -31,14 +31,17 @@ type Connected = Extract<StageWelcome, { ok: true }>;
 const CALL_MS = 30_000;
 const CONNECT_MS = 60_000;
 const IDLE_MS = 10_000;
+/** How often calls that take too long, and connections that nobody uses, are looked for. */
+const LOOK_MS = 2_000;
 
 /** A stage in another isolate, over the RPC of its Durable Object. Any trouble on the way is a loss; what the stage itself refuses is a `StageError` as if it were here. */
 export class RemotePeer implements Peer {
   readonly spec: StageSpec;
   readonly #options: RemotePeerOptions;
   #connected: Promise<Connected> | null = null;
-  #running = 0;
-  #idleTimer: ReturnType<typeof setTimeout> | null = null;
+  readonly #running = new Set<{ since: number; reject: (reason: Error) => void }>();
+  #lastUse = 0;
+  #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(options: RemotePeerOptions) {
     this.#options = options;
@@ -66,25 +69,21 @@ export class RemotePeer implements Peer {
   }
 
   async #call<M extends StageMethod>(method: M, ...args: StageArguments<M>): Promise<StageValue<M>> {
-    const { stage, callMs = CALL_MS } = this.#options;
+    const { stage } = this.#options;
     const connecting = this.#connected;
     if (!connecting) throw new StageLostError(`Stage ${stage} is not connected.`);
     const { connection } = await connecting;
-    this.#running += 1;
-    let outcome: Outcome<StageValue<M>> | null;
+    let outcome: Outcome<StageValue<M>>;
     try {
-      outcome = await within(connection.call(method, args), callMs);
+      outcome = await this.#watched(() => connection.call(method, args));
     } catch (cause) {
       this.#lose(connecting);
       throw new StageLostError(`Stage ${stage} was lost: ${(cause as Error).message}`, { cause });
-    } finally {
-      this.#running -= 1;
-      this.#watchIdle(connecting);
     }
-    if (outcome?.ok) return outcome.value;
-    if (outcome && outcome.code !== 'lost') throw new StageError(outcome.code, outcome.message);
+    if (outcome.ok) return outcome.value;
+    if (outcome.code !== 'lost') throw new StageError(outcome.code, outcome.message);
     this.#lose(connecting);
-    throw new StageLostError(outcome ? `Stage ${stage}: ${outcome.message}` : `Stage ${stage} did not answer within ${callMs} ms.`);
+    throw new StageLostError(`Stage ${stage}: ${outcome.message}`);
   }
 
   /** Gives a connection up. What the stage holds stays there for the time of a lease. */
@@ -96,12 +95,28 @@ export class RemotePeer implements Peer {
     );
   }
 
-  #watchIdle(connecting: Promise<Connected>): void {
-    if (this.#idleTimer) clearTimeout(this.#idleTimer);
-    this.#idleTimer = setTimeout(() => {
-      if (this.#running === 0) this.#lose(connecting);
-    }, this.#options.idleMs ?? IDLE_MS);
+  /** A call that fails when it takes too long. One timer looks after all calls: several for each would cost more than the call. */
+  #watched<T>(call: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const running = { since: Date.now(), reject };
+    this.#running.add(running);
+    this.#timer ??= setTimeout(this.#look, LOOK_MS);
+    call()
+      .then(resolve, reject)
+      .finally(() => this.#running.delete(running));
+    this.#lastUse = running.since;
+    return promise;
   }
+
+  readonly #look = (): void => {
+    const { callMs = CALL_MS, idleMs = IDLE_MS } = this.#options;
+    this.#timer = null;
+    const now = Date.now();
+    for (const { since, reject } of this.#running) if (now - since >= callMs) reject(new Error(`it did not answer within ${callMs} ms`));
+    if (this.#running.size === 0 && now - this.#lastUse >= idleMs) {
+      if (this.#connected) this.#lose(this.#connected);
+    } else this.#timer = setTimeout(this.#look, LOOK_MS);
+  };
 
   open = (session: string) => this.#call('open', session);
   fork = (session: string, as: string, tokens?: number) => this.#call('fork', session, as, tokens);
