@@ -1,8 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
+import type { Drain } from './drain.ts';
 
 export type FetchHandler = (request: Request) => Promise<Response>;
 
@@ -10,26 +12,39 @@ export interface ServeOptions {
   /** The secret every request must bring as a bearer token; null for none. */
   key: string | null;
   onError: (error: unknown) => void;
+  /** Answers paths that need no key, for probes; null for any other path. */
+  probe?: (path: string) => Promise<Response | null>;
+  /** Pages in browsers are served too. */
+  pages?: boolean;
+  /** Is told of every answer but those to probes. */
+  drain?: Drain;
+  /** PEM texts, to serve https. */
+  tls?: { key: string; cert: string } | null;
 }
 
 /**
  * A node:http server in front of a handler that speaks Request and Response. A client that hangs up aborts its request's signal; one that reads slowly slows the
  * response's stream down.
  */
-export function createFetchServer(handler: FetchHandler, { key, onError }: ServeOptions): Server {
+export function createFetchServer(handler: FetchHandler, options: ServeOptions): Server {
+  const { key, onError, probe, pages = false, drain, tls } = options;
   const allowed = keyCheck(key);
-  return createServer(async (incoming, outgoing) => {
+  const listener = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
     try {
-      // A page in somebody's browser has no business here, not even on the same machine.
-      if (incoming.headers.origin !== undefined) return void outgoing.writeHead(403).end();
+      const probed = probe ? await probe(incoming.url ?? '/') : null;
+      if (probed) return await write(probed, outgoing);
+      // A page in somebody's browser has no business at an engine, not even on the same machine.
+      if (!pages && incoming.headers.origin !== undefined) return void outgoing.writeHead(403).end();
       if (!allowed(incoming.headers.authorization)) return void outgoing.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
+      drain?.count(outgoing);
       await answer(handler, incoming, outgoing);
     } catch (error) {
       if (!outgoing.destroyed) onError(error);
       if (!outgoing.headersSent) outgoing.writeHead(500).end();
       else outgoing.destroy();
     }
-  });
+  };
+  return tls ? createTlsServer(tls, listener) : createServer(listener);
 }
 
 async function answer(handler: FetchHandler, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
@@ -38,18 +53,28 @@ async function answer(handler: FetchHandler, incoming: IncomingMessage, outgoing
     if (!outgoing.writableFinished) gone.abort(new Error('The client has hung up.'));
   });
   const hasBody = incoming.method !== 'GET' && incoming.method !== 'HEAD';
-  const request = new Request(new URL(incoming.url ?? '/', 'http://edge.invalid'), {
+  const request = new Request(new URL(incoming.url ?? '/', 'http://nearside.invalid'), {
     method: incoming.method,
+    headers: headersOf(incoming),
     signal: gone.signal,
     ...(hasBody && { body: Readable.toWeb(incoming) as ReadableStream<Uint8Array>, duplex: 'half' }),
   });
-  const response = await handler(request);
+  await write(await handler(request), outgoing, gone.signal);
+}
+
+function headersOf({ rawHeaders }: IncomingMessage): Headers {
+  const headers = new Headers();
+  for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i]!, rawHeaders[i + 1]!);
+  return headers;
+}
+
+async function write(response: Response, outgoing: ServerResponse, gone?: AbortSignal): Promise<void> {
   outgoing.writeHead(response.status, Object.fromEntries(response.headers));
   if (!response.body) return void outgoing.end();
   // The client of a stream wants to know at once that it was accepted.
   outgoing.flushHeaders();
   await pipeline(Readable.fromWeb(response.body as NodeReadableStream), outgoing).catch((error: unknown) => {
-    if (!gone.signal.aborted) throw error;
+    if (!gone?.aborted) throw error;
   });
 }
 

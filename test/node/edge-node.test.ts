@@ -4,8 +4,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Drain } from '../../scripts/edge-node/drain.ts';
 import { createFetchServer } from '../../scripts/edge-node/http.ts';
 import { createNodeEdgeServer } from '../../scripts/edge-node/place.ts';
+import { createEdgeHttpServer } from '../../scripts/edge-node/serve.ts';
 import { parseEdgeConfig } from '../../worker/edge/config.ts';
 import { createHttpEdgeClient } from '../../worker/edge/http-client.ts';
 import type { EdgeAnswer, EdgeClient, EdgeEvent, EdgeRequest } from '../../worker/edge/protocol.ts';
@@ -54,7 +56,7 @@ describe('an engine served from Node', () => {
   let client: EdgeClient;
   beforeAll(async () => {
     const edge = createNodeEdgeServer(pack.folder, parseEdgeConfig({}), 1);
-    server = createFetchServer((incoming) => edge.fetch(incoming), { key: 'a secret', onError: () => {} });
+    server = createEdgeHttpServer(edge, new Drain(), 'a secret');
     await once(server.listen(0, '127.0.0.1'), 'listening');
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     client = createHttpEdgeClient(url, 'a secret');
@@ -105,6 +107,10 @@ describe('an engine served from Node', () => {
     expect((await client.status()).memory!.sessionBytes).toBe(0);
   });
 
+  it('tells a probe without a key that it is there and can answer', async () => {
+    for (const path of ['/healthz', '/readyz']) expect((await fetch(url + path)).status).toBe(200);
+  });
+
   it('serves nobody without its key, and no page in a browser', async () => {
     for (const key of ['another', null]) {
       const stranger = createHttpEdgeClient(url, key);
@@ -137,6 +143,49 @@ describe('npm run edge-node', () => {
     let last: EdgeEvent | undefined;
     for (let event = await events.next(); !event.done; event = await events.next()) last = event.value;
     expect(last).toMatchObject({ type: 'error', code: 'edge_disconnected' });
+  });
+
+  const serving = async (args: string[]) => {
+    const started = start(['--model', pack.folder, '--port', '0', ...args]);
+    while (!started.output().includes('Stop')) await once(started.child.stdout, 'data');
+    const url = /http:\S+/.exec(started.output())![0];
+    return { ...started, url, client: createHttpEdgeClient(url, null) };
+  };
+  const answering = async (client: EdgeClient, maxTokens: number) => {
+    const events = accepted(await client.generate(request({ maxTokens }), never))[Symbol.asyncIterator]();
+    while ((await events.next()).value?.type !== 'delta');
+    return async () => {
+      let last: EdgeEvent | undefined;
+      for (let event = await events.next(); !event.done; event = await events.next()) last = event.value;
+      return last;
+    };
+  };
+  const untilDraining = async (url: string) => {
+    while ((await fetch(`${url}/readyz`)).status === 200);
+  };
+
+  it('told to stop, takes no new request, finishes the answer that runs, and ends', async () => {
+    const { child, url, client, exited } = await serving([]);
+    const end = await answering(client, 800);
+    child.kill('SIGTERM');
+    await untilDraining(url);
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    expect((await client.status()).running).toBe(1);
+    expect(await client.generate(request(), never)).toMatchObject({ accepted: false, refused: 'model_unavailable', retryAfter: 2 });
+    expect(await end()).toMatchObject({ type: 'finish', completionTokens: 800 });
+    expect(await exited).toEqual([0, null]);
+  });
+
+  it.each(['a second signal', 'its limit'])('ends with an answer running after %s', async (what) => {
+    const { child, url, client, exited } = await serving(what === 'its limit' ? ['--drain', '0'] : []);
+    const end = await answering(client, 3000);
+    child.kill('SIGTERM');
+    if (what === 'a second signal') {
+      await untilDraining(url);
+      child.kill('SIGTERM');
+    }
+    expect(await exited).toEqual([0, null]);
+    expect(await end()).toMatchObject({ type: 'error', code: 'edge_disconnected' });
   });
 
   it('refuses in one sentence what cannot work', async () => {

@@ -1,0 +1,76 @@
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { defaultThreads, maxThreads } from './place.ts';
+import { UsageError } from './usage-error.ts';
+
+export interface EdgeOptions {
+  model: string;
+  port: number;
+  host: string;
+  threads: number;
+  /** Longest wait for answers that run when the engine is told to stop. */
+  drainMs: number;
+}
+
+/** How the engine is started: from the repository with npm, or as the installed program. */
+export interface EdgeProgram {
+  command: string;
+  models: string;
+  port: number;
+}
+
+const helpText = ({
+  command,
+  models,
+  port,
+}: EdgeProgram) => `${command} --model PACK_DIR [--port N] [--host ADDRESS] [--threads N] [--drain SECONDS]
+
+Serves the edge engine alone, in this process: for a gateway that has no engine Worker. The gateway takes it as its edge model with
+NEARSIDE_EDGE_URL=http://ADDRESS:PORT and the same NEARSIDE_EDGE_KEY.
+
+  --model PACK_DIR   the model; make one with: ${models} pack SOURCE PACK_DIR
+  --port N           listen on this port (default ${port}; 0 takes any that is free)
+  --host ADDRESS     listen on this address (default 127.0.0.1); any but this machine's own asks for a key
+  --threads N        compute on so many threads (default: one for each processor, at most 4; here ${defaultThreads})
+  --drain SECONDS    on SIGTERM, let answers that run go on for so long (default 50); a second signal ends them
+
+GET /healthz and /readyz need no key; /readyz says 503 once it is told to stop.
+
+Environment:
+  NEARSIDE_EDGE_KEY                  secret that the gateway must bring; nobody else is served then
+  NEARSIDE_EDGE_SESSIONS, _QUEUE     answers that run at once (4), and that may wait (8)
+  NEARSIDE_EDGE_MEMORY_BYTES         most memory of the engine (4 GiB)
+  NEARSIDE_EDGE_PREFIX_CACHE_BYTES   how much of that evaluated prompts may take (256 MB; 0 for none)
+  NEARSIDE_EDGE_STALL_MS             longest wait for a client that does not read (30000)`;
+
+/** What the command line asks for; null after the help was printed. Throws `UsageError`. */
+export function readEdgeOptions(args: string[], program: EdgeProgram): EdgeOptions | null {
+  const text = { type: 'string' } as const;
+  const options = { model: text, port: text, host: text, threads: text, drain: text, help: { type: 'boolean', short: 'h' } } as const;
+  let values: { model?: string; port?: string; host?: string; threads?: string; drain?: string; help?: boolean };
+  try {
+    values = parseArgs({ args, options }).values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message} See ${program.command} --help.`);
+  }
+  if (values.help) {
+    console.log(helpText(program));
+    return null;
+  }
+  if (!values.model) throw new UsageError(`--model PACK_DIR is missing: make a pack with ${program.models} pack SOURCE PACK_DIR.`);
+  return {
+    model: resolve(values.model),
+    port: whole('port', values.port ?? String(program.port), 0, 65_535),
+    host: values.host ?? '127.0.0.1',
+    threads: whole('threads', values.threads ?? String(defaultThreads), 1, maxThreads),
+    drainMs: whole('drain', values.drain ?? '50', 0, 3600) * 1000,
+  };
+}
+
+/** A whole number of the command line. Throws `UsageError`. */
+export function whole(name: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isInteger(value) && value >= min && value <= max) return value;
+  const bounds = min === max ? `${min} on this machine` : `a whole number from ${min} to ${max}`;
+  throw new UsageError(`--${name} must be ${bounds}, and "${text}" is not.`);
+}
