@@ -28,6 +28,8 @@ export default {
 export interface PipelineWorkers {
   /** Null when the engine holds the whole model itself. */
   plan: Plan | null;
+  /** As the Workers have it. */
+  planText: string | null;
   client: EdgeClient;
   miniflare: Miniflare;
   /** Ends a stage's object at once, with everything it holds. */
@@ -143,6 +145,7 @@ export async function startPipeline(options: PipelineWorkersOptions): Promise<Pi
     miniflare.dispatchFetch(`http://door.invalid${path}`, init) as unknown as Promise<Response>;
   return {
     plan,
+    planText: plan && encodePlan(plan),
     client: createFetchEdgeClient(fetch),
     miniflare,
     kill: (stage) => miniflare.unsafeEvictDurableObject(`stage-${stage}`, 'StageModel', { name: `${REPLICA}:${stage}` }),
