@@ -28,6 +28,11 @@ export class Admission {
     return this.#held - this.#running;
   }
 
+  /** Requests that run at once at most. */
+  get runningLimit(): number {
+    return this.#runningLimit;
+  }
+
   get waitingLimit(): number {
     return this.#waitingLimit;
   }

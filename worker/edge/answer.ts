@@ -73,7 +73,7 @@ function encode(engine: Engine, request: EdgeRequest): EncodedPrompt {
 
 /**
  * The events of one answer, from `start` to `finish`. Leaving the generator early frees the session; when `finish` comes it is free.
- * @param queueMs how long the request waited for its turn
+ * @param place how it got its place, for the first event
  * @param alone whether no other answer is running now
  * @throws the signal's reason when aborted; what the engine throws
  */
@@ -81,7 +81,7 @@ export async function* answer(
   engine: Engine,
   request: EdgeRequest,
   prompt: Prompt,
-  queueMs: number,
+  place: Pick<Extract<EdgeEvent, { type: 'start' }>, 'queueMs' | 'cold' | 'figures'>,
   alone: () => boolean,
   signal: AbortSignal,
 ): AsyncGenerator<EdgeEvent, void, void> {
@@ -92,7 +92,7 @@ export async function* answer(
   const prefix = await prefixCache.open(session, prompt.ids, request.cacheScope ?? null, prompt.boundaries);
   let last: EdgeEvent | null = null;
   try {
-    yield { type: 'start', model: manifest.name, promptTokens, cachedTokens: prefix.cached, queueMs };
+    yield { type: 'start', model: manifest.name, promptTokens, cachedTokens: prefix.cached, ...place };
     const options = {
       sampling: resolveSampling(request.sampling, manifest.sampling, randomSeed()),
       maxTokens: request.maxTokens ?? request.capTokens ?? Number.POSITIVE_INFINITY,

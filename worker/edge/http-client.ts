@@ -8,6 +8,8 @@ const refusalSchema: z.ZodType<EdgeRefusal> = z.object({
   message: z.string(),
   promptTokens: z.number().nullable(),
   retryAfter: z.number().nullable(),
+  // estimateEdge believes only what it can check.
+  figures: z.looseObject({}).optional(),
 });
 
 /**

@@ -1,4 +1,5 @@
 import type { Calibration } from '../../models/capability/calibration.ts';
+import type { EdgeFigures } from '../routing/figures.ts';
 
 /**
  * What the gateway and the engine Worker say to each other. The gateway POSTs an `EdgeRequest` as JSON to the `EdgeModel` object's stub (`/generate`);
@@ -68,7 +69,17 @@ export interface EdgeRates {
 
 export type EdgeEvent =
   /** First event: the prompt was accepted and has `promptTokens` tokens, of which the first `cachedTokens` need no evaluation. Sent before prefill. */
-  | { type: 'start'; model: string; promptTokens: number; cachedTokens: number; queueMs: number }
+  | {
+      type: 'start';
+      model: string;
+      promptTokens: number;
+      cachedTokens: number;
+      /** Milliseconds of waiting for a place to run in, and for the model to load: `cold` when it had to be loaded. */
+      queueMs: number;
+      cold?: boolean;
+      /** The engine's load now, this request included. Absent from engines of older versions, here and below. */
+      figures?: EdgeFigures;
+    }
   /** Text that will not change any more. `tokens` counts all tokens generated so far, held-back ones included. */
   | { type: 'delta'; content?: string; reasoning?: string; tokens: number; logprobs?: EdgeLogprob[] }
   /** Last event. `cap` is true when `capTokens`, not the client's limit, ended the answer. */
@@ -80,6 +91,8 @@ export type EdgeEvent =
       completionTokens: number;
       reasoningTokens: number;
       rates: EdgeRates;
+      /** The engine's load now, without this request. */
+      figures?: EdgeFigures;
     }
   /** Last event instead of `finish`: the engine failed mid-answer. */
   | { type: 'error'; code: string; message: string };
@@ -101,6 +114,7 @@ export interface EdgeRefusal {
   promptTokens: number | null;
   /** Seconds after which a retry makes sense, for `queue_full` and `model_unavailable`. */
   retryAfter: number | null;
+  figures?: EdgeFigures;
 }
 
 /** `GET /status` of the object. */
@@ -122,6 +136,7 @@ export interface EdgeStatus {
   rates: EdgeRates;
   /** How likely the model's answers are to be good; null where nothing can be said: random weights, no pack, or an engine that does not tell. */
   calibration: Calibration | null;
+  figures?: EdgeFigures;
 }
 
 /** What the gateway calls. Implemented over the Durable Object stub by worker/edge/client.ts. */

@@ -14,13 +14,22 @@ const MEMORY = 0.9;
 export class RateMeter {
   readonly #prefill = { tokens: 0, ms: 0 };
   readonly #decode = { tokens: 0, ms: 0 };
+  /** Sessions that shared the turns which `#decode` was measured in: their sum, remembered as long. */
+  readonly #batch = { tokens: 0, ms: 0 };
 
   /** @param tokens per sequence of the turn: one for a decode step, more for a prefill chunk. @param ms what the turn took. */
   add(tokens: number[], ms: number): void {
     const prefill = Math.max(0, ...tokens.filter((count) => count > 1));
     if (prefill > 0) remember(this.#prefill, prefill, ms);
     // Every session gets one token a turn, however many share it.
-    if (tokens.includes(1)) remember(this.#decode, 1, ms);
+    if (!tokens.includes(1)) return;
+    remember(this.#decode, 1, ms);
+    remember(this.#batch, tokens.filter((count) => count === 1).length, 1);
+  }
+
+  /** Mean number of sessions that got a token in one turn; null until measured. */
+  get decodeBatch(): number | null {
+    return this.#batch.ms > 0 ? this.#batch.tokens / this.#batch.ms : null;
   }
 
   get rates(): Rates {

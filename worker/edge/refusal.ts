@@ -1,3 +1,4 @@
+import type { EdgeFigures } from '../routing/figures.ts';
 import type { EdgeRefusal, EdgeRefusalCode } from './protocol.ts';
 
 const STATUS: Record<EdgeRefusalCode, number> = { prompt_too_long: 400, bad_request: 400, queue_full: 503, model_unavailable: 503 };
@@ -12,7 +13,8 @@ export class RefusalError extends Error {
     this.refusal = { refused, message, promptTokens: details.promptTokens ?? null, retryAfter: details.retryAfter ?? null };
   }
 
-  response(): Response {
-    return Response.json(this.refusal, { status: STATUS[this.refusal.refused] });
+  /** @param figures the engine's load now */
+  response(figures: EdgeFigures): Response {
+    return Response.json({ ...this.refusal, figures } satisfies EdgeRefusal, { status: STATUS[this.refusal.refused] });
   }
 }

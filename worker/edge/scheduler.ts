@@ -67,6 +67,11 @@ export class StepScheduler implements Stage {
     return this.#meter.rates;
   }
 
+  /** Sessions that share the turns in which `rates.decode` is measured, on average; null until measured. */
+  get decodeBatch(): number | null {
+    return this.#meter.decodeBatch;
+  }
+
   /**
    * Runs in the next turns. When `signal` aborts, a step that waits is withdrawn at once; a turn that runs for aborted steps only is cut off at the stage's
    * next yield, and one that others share ends first.

@@ -3,6 +3,7 @@ import type { Manifest } from '../../models/pack/manifest.ts';
 import type { Pack } from '../../models/pack/reader.ts';
 import { within } from '../../routes/within.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
+import type { EdgeFigures } from '../routing/figures.ts';
 import { Admission, type Ticket } from './admission.ts';
 import { answer, failure, type Prompt, preparePrompt } from './answer.ts';
 import type { EdgeConfig } from './config.ts';
@@ -51,7 +52,7 @@ export class EdgeServer {
     try {
       return await this.#generate(request);
     } catch (error) {
-      if (error instanceof RefusalError) return error.response();
+      if (error instanceof RefusalError) return error.response(this.#figures);
       throw error;
     }
   }
@@ -86,11 +87,27 @@ export class EdgeServer {
       memory: engine && (await memoryOf(engine)),
       rates: this.#rates,
       calibration: manifest ? calibrationOf(manifest) : null,
+      figures: this.#figures,
     };
   }
 
   get #rates() {
     return this.#engine.value?.scheduler.rates ?? { prefill: null, decode: null };
+  }
+
+  /** What every reply tells the gateway, for its estimates. */
+  get #figures(): EdgeFigures {
+    const { running, waiting, runningLimit } = this.#admission;
+    const engine = this.#engine.value;
+    return {
+      ...this.#rates,
+      decodeBatch: engine?.scheduler.decodeBatch ?? null,
+      running,
+      queued: waiting,
+      slots: runningLimit,
+      warm: engine !== null,
+      loadMs: engine?.loadMs ?? null,
+    };
   }
 
   async #generate(request: Request): Promise<Response> {
@@ -102,10 +119,12 @@ export class EdgeServer {
       const seconds = retryAfter([...this.#running], this.#rates);
       throw new RefusalError('queue_full', 'The edge model is busy and its queue is full.', { retryAfter: seconds });
     }
+    const came = this.#host.now();
+    const cold = this.#engine.state !== 'ready';
     try {
       const engine = await this.load();
       const prompt = preparePrompt(engine, parsed.data);
-      return this.#stream(engine, parsed.data, prompt, ticket, request.signal);
+      return this.#stream(engine, parsed.data, prompt, { ticket, came, cold }, request.signal);
     } catch (error) {
       ticket.leave();
       throw error;
@@ -113,7 +132,7 @@ export class EdgeServer {
   }
 
   /** Answers at once and generates in the background. The client may leave in two ways, and either stops the session: its signal, or its end of the stream. */
-  #stream(engine: Engine, request: EdgeRequest, prompt: Prompt, ticket: Ticket, clientSignal: AbortSignal): Response {
+  #stream(engine: Engine, request: EdgeRequest, prompt: Prompt, entry: Entry, clientSignal: AbortSignal): Response {
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>(
       undefined,
       new CountQueuingStrategy({ highWaterMark: WRITE_AHEAD }),
@@ -133,7 +152,7 @@ export class EdgeServer {
       if (room) writer.write(ndjsonLine(event)).catch(() => {});
       else end(new Error('The client stays connected but does not read.'));
     };
-    const running = this.#run(engine, request, prompt, ticket, write, gone.signal).finally(async () => {
+    const running = this.#run(engine, request, prompt, entry, write, gone.signal).finally(async () => {
       clientSignal.removeEventListener('abort', leave);
       await writer.close().catch(() => {});
     });
@@ -145,7 +164,7 @@ export class EdgeServer {
     engine: Engine,
     request: EdgeRequest,
     prompt: Prompt,
-    ticket: Ticket,
+    { ticket, came, cold }: Entry,
     write: (event: EdgeEvent) => Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
@@ -153,18 +172,17 @@ export class EdgeServer {
     const limit = Math.min(request.maxTokens ?? request.capTokens ?? contextLength, contextLength - prompt.ids.length);
     const progress: Progress = { prompt: prompt.ids.length, answer: limit };
     try {
-      const entered = this.#host.now();
       await ticket.start(signal);
       this.#running.add(progress);
-      const queueMs = Math.round(this.#host.now() - entered);
+      const place = { queueMs: Math.round(this.#host.now() - came), cold, figures: this.#figures };
       // Drafted tokens would be rows that other answers have to wait for.
       const alone = () => this.#running.size === 1;
-      for await (const event of answer(engine, request, prompt, queueMs, alone, signal)) {
+      for await (const event of answer(engine, request, prompt, place, alone, signal)) {
         if (event.type === 'start') progress.prompt -= event.cachedTokens;
         if (event.type === 'delta') Object.assign(progress, { prompt: 0, answer: limit - event.tokens });
         // Whoever sees the end of an answer may rely on the place being free.
         if (event.type === 'finish') this.#leave(ticket, progress);
-        await write(event);
+        await write(event.type === 'finish' ? { ...event, figures: this.#figures } : event);
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -182,6 +200,13 @@ export class EdgeServer {
     this.#running.delete(progress);
     ticket.leave();
   }
+}
+
+/** A request that was let in: its place, when it came (milliseconds), and whether the model had to be loaded for it. */
+interface Entry {
+  ticket: Ticket;
+  came: number;
+  cold: boolean;
 }
 
 /** Random weights say noise: what is tried with them is the way, not the answers. */
