@@ -2,7 +2,7 @@ import type { Context, Hono } from 'hono';
 import { readJson } from './body.ts';
 import { completionChunks, completionHead, completionObject } from './completion.ts';
 import { methodNotAllowed, toApiError } from './errors.ts';
-import type { ChatAnswer, ChatRoute, Gateway } from './gateway.ts';
+import type { ChatAnswer, ChatCall, ChatRoute, Gateway } from './gateway.ts';
 import type { AppEnv, AppOptions } from './index.ts';
 import { type ChatRequest, parseChatRequest } from './schema/chat.ts';
 import { dataEvent, doneEvent, sseHeaders, sseStream } from './sse.ts';
@@ -13,7 +13,7 @@ export function chatRoutes(app: Hono<AppEnv>, gateway: Gateway, options: AppOpti
     const request = parseChatRequest(await readJson(c.req.raw, options.maxBodyBytes));
     const hangUp = request.stream ? new AbortController() : null;
     const signal = hangUp ? AbortSignal.any([c.req.raw.signal, hangUp.signal]) : c.req.raw.signal;
-    const answer = await gateway.chat(request, { id: c.get('requestId'), caller: c.get('caller'), signal });
+    const answer = await gateway.chat(request, chatCall(c, signal));
     setRouteHeaders(c, answer);
     if (!hangUp) return c.body(await wholeAnswer(answer, request), 200, { 'content-type': 'application/json' });
     const events = answerEvents(answer, request, (error) => {
@@ -25,26 +25,40 @@ export function chatRoutes(app: Hono<AppEnv>, gateway: Gateway, options: AppOpti
   app.all('/v1/chat/completions', methodNotAllowed('POST'));
 }
 
+/** What the gateway is told of a call besides its body. */
+export function chatCall(c: Context<AppEnv>, signal: AbortSignal): ChatCall {
+  const header = (name: string) => c.req.header(name) ?? null;
+  const preferences = { policy: header('x-nearside-policy'), maxTtftMs: header('x-nearside-max-ttft-ms') };
+  return { id: c.get('requestId'), caller: c.get('caller'), signal, preferences };
+}
+
 function setRouteHeaders(c: Context, answer: ChatRoute): void {
   c.header('x-nearside-route', answer.route);
   c.header('x-nearside-reason', answer.reasons.join(', '));
-  // A pack may be called anything; a header may not.
-  c.header('x-nearside-model', answer.model.replace(/[^\x20-\x7e]/g, '?'));
+  c.header('x-nearside-model', printable(answer.model));
+  c.header('x-nearside-estimate', answer.estimate);
 }
+
+/** A pack may be called anything; a header, or a line of a stream, may not. */
+const printable = (name: string): string => name.replace(/[^\x20-\x7e]/g, '?');
 
 async function wholeAnswer(answer: ChatAnswer, request: ChatRequest): Promise<string | Uint8Array<ArrayBuffer>> {
   if (answer.body.type === 'json') return answer.body.bytes;
-  if (answer.body.type === 'sse') throw new Error('a streamed answer to a request that did not ask for one');
+  if (answer.body.type !== 'events') throw new Error('a streamed answer to a request that did not ask for one');
   return JSON.stringify(await completionObject(completionHead(answer), answer.body.events, request.body.logprobs === true));
 }
 
 /** The answer as server-sent events. Ends with `[DONE]` or, when something broke on the way, with an error event and no `[DONE]`. */
 async function* answerEvents(
-  answer: ChatAnswer,
+  begun: ChatAnswer,
   request: ChatRequest,
   onError: (error: unknown) => void,
 ): AsyncGenerator<string | Uint8Array> {
   try {
+    const answer = begun.body.type === 'late' ? await begun.body.answer : begun;
+    // Headers that have left cannot be changed: a comment says who answers instead.
+    if (answer.model !== begun.model) yield `: ${printable(answer.model)}: ${answer.reasons.join(', ')}\n\n`;
+    if (answer.body.type === 'late') throw new Error('a late answer to a late answer');
     if (answer.body.type === 'json') throw new Error('a whole answer to a request for a stream');
     if (answer.body.type === 'sse') {
       for await (const event of answer.body.events) yield event.type === 'done' ? doneEvent : event.bytes;

@@ -9,6 +9,8 @@ export interface Gateway {
   authorize(authorization: string | null): Promise<string>;
   /** Answers a chat request. For a stream it resolves when the first event is there, or after a while without one. */
   chat(request: ChatRequest, call: ChatCall): Promise<ChatAnswer>;
+  /** Where a chat request would go, and why; nobody is asked. Throws what `chat` would throw. */
+  route(request: ChatRequest, call: ChatCall): Promise<RouteReport>;
   models(): Promise<ModelInfo[]>;
   /** The model of that name, or null. */
   model(id: string): Promise<ModelInfo | null>;
@@ -23,6 +25,15 @@ export interface ChatCall {
   caller: string;
   /** Aborts when the client has gone away: whatever works for this call must stop. */
   signal: AbortSignal;
+  preferences: Preferences;
+}
+
+/** What a client wishes for the way its request takes: headers as they came, null where there is none. */
+export interface Preferences {
+  /** `x-nearside-policy` */
+  policy: string | null;
+  /** `x-nearside-max-ttft-ms` */
+  maxTtftMs: string | null;
 }
 
 /** Who answers and why: becomes the x-nearside- headers. */
@@ -32,6 +43,38 @@ export interface ChatRoute {
   reasons: string[];
   /** The model that answers. */
   model: string;
+  /** What was expected of each route, in one line. */
+  estimate: string;
+}
+
+/** Answer of `POST /v1/route`. */
+export interface RouteReport {
+  route: 'edge' | 'origin';
+  model: string;
+  reasons: string[];
+  /** Of each route that could be taken. */
+  expected: { edge: RouteEstimate | null; origin: RouteEstimate | null };
+  policy: string;
+  /** The edge's first tokens would be held back and judged. */
+  gate: boolean;
+  /** Both routes would be asked. */
+  race: boolean;
+  /** What the decision went by, of the request. */
+  features: Record<string, unknown>;
+  /** The route that would be next; null when no other could be taken. */
+  runner_up: { route: 'edge' | 'origin'; model: string } | null;
+}
+
+/** Times in milliseconds, money in US dollars, quality as the probability that the answer is good enough. */
+export interface RouteEstimate {
+  model: string;
+  ttft_ms: { p50: number; p95: number };
+  total_ms: { p50: number; p95: number };
+  usd: number;
+  quality: number;
+  /** False: the quality rests on priors. */
+  calibrated: boolean;
+  output_tokens: { p50: number; p95: number };
 }
 
 export type ChatAnswer = ChatRoute & { body: ChatBody };
@@ -42,7 +85,9 @@ export type ChatBody =
   /** Origin, streaming: whole server-sent events, passed on byte by byte, without the closing `[DONE]`. */
   | { type: 'sse'; events: AsyncIterable<SseBytes> }
   /** Origin, not streaming: a JSON body, passed on as it is. */
-  | { type: 'json'; bytes: Uint8Array<ArrayBuffer> };
+  | { type: 'json'; bytes: Uint8Array<ArrayBuffer> }
+  /** Either, streaming: the response must begin before there is an answer. Who answers in the end may be another one than its headers say. */
+  | { type: 'late'; answer: Promise<ChatAnswer> };
 
 export type SseBytes =
   | { type: 'bytes'; bytes: Uint8Array }

@@ -4,6 +4,7 @@ import { ApiError, errorResponse, toApiError } from './errors.ts';
 import type { Gateway } from './gateway.ts';
 import { healthRoutes } from './health.ts';
 import { modelRoutes } from './models.ts';
+import { routeRoutes } from './route.ts';
 
 export interface AppOptions {
   /** Larger bodies are refused with 413 before they are parsed. */
@@ -35,6 +36,7 @@ export function createApp(gateway: Gateway, options: AppOptions): Hono<AppEnv> {
   });
 
   chatRoutes(app, gateway, options);
+  routeRoutes(app, gateway, options);
   modelRoutes(app, gateway);
   healthRoutes(app, gateway);
 

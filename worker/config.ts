@@ -1,5 +1,23 @@
 import { z } from 'zod';
-import { ConfigError, endpointKinds, isBaseUrl, type OriginTimeouts, type PoolConfig, parsePools } from './origin/pool-config.ts';
+import {
+  noPolicySettings,
+  type PolicySettings,
+  parseEdgePrice,
+  parseKeyPolicies,
+  parsePolicySettings,
+} from './decision/policy-settings.ts';
+import {
+  ConfigError,
+  type EndpointConfig,
+  endpointKinds,
+  isBaseUrl,
+  type OriginTimeouts,
+  type PoolConfig,
+  parseJson,
+  parsePools,
+  priceSchema,
+} from './origin/pool-config.ts';
+import type { EdgePrice } from './routing/figures.ts';
 
 export { ConfigError };
 
@@ -32,6 +50,7 @@ export interface Config {
     server: { url: string; key: string | null } | null;
     /** Who shares evaluated prompt prefixes: the calls of one API key, everyone, or nobody. */
     prefixCache: 'key' | 'shared' | 'off';
+    price: EdgePrice;
   };
   origins: {
     /** Pools by the settings, the preferred one first. */
@@ -55,6 +74,11 @@ export interface Config {
     timeoutMs: number;
     /** Server for DNS over HTTPS, to look a name's addresses up before anything is fetched from it; null for none. */
     dns: string | null;
+  };
+  policies: {
+    deployment: PolicySettings;
+    /** By the key's place in `access.keyDigests`. */
+    keys: Map<number, PolicySettings>;
   };
   /** The DIFFICULTY Worker is asked how hard a prompt is. */
   difficulty: boolean;
@@ -154,6 +178,7 @@ export function parseConfig(env: Env): Config {
   if (!parsed.success) throw wrongVariable(String(parsed.error.issues[0]!.path[0]));
   const vars = parsed.data;
   const timeouts = originTimeouts(vars);
+  const keyDigests = vars.NEARSIDE_API_KEYS.map((hex) => Uint8Array.from(hex.match(/../g)!, (byte) => Number.parseInt(byte, 16)));
   const references = {
     secret: (name: string) => env[name as `NEARSIDE_${string}`],
     hasBinding: (name: string) => typeof (env[name as `ORIGIN_${string}`] as Fetcher | undefined)?.fetch === 'function',
@@ -167,6 +192,7 @@ export function parseConfig(env: Env): Config {
       maxTokens: vars.NEARSIDE_EDGE_MAX_TOKENS,
       server: vars.NEARSIDE_EDGE_URL ? { url: vars.NEARSIDE_EDGE_URL, key: vars.NEARSIDE_EDGE_KEY ?? null } : null,
       prefixCache: vars.NEARSIDE_EDGE_PREFIX_CACHE,
+      price: parseEdgePrice(env.NEARSIDE_EDGE_PRICE, vars.NEARSIDE_EDGE_URL !== undefined),
     },
     origins: { pools: originPools(vars, env, timeouts, parse), parse, pollMs: vars.NEARSIDE_ORIGIN_POLL_MS },
     images: {
@@ -179,6 +205,10 @@ export function parseConfig(env: Env): Config {
       timeoutMs: vars.NEARSIDE_IMAGE_TIMEOUT_MS,
       dns: vars.NEARSIDE_IMAGE_DNS ?? null,
     },
+    policies: {
+      deployment: isGiven(env.NEARSIDE_POLICY) ? parsePolicySettings(env.NEARSIDE_POLICY, 'NEARSIDE_POLICY') : noPolicySettings,
+      keys: isGiven(env.NEARSIDE_KEY_POLICIES) ? parseKeyPolicies(env.NEARSIDE_KEY_POLICIES, keyDigests) : new Map(),
+    },
     difficulty: vars.NEARSIDE_DIFFICULTY === '1',
     region: vars.NEARSIDE_REGION ?? null,
     http: {
@@ -187,7 +217,7 @@ export function parseConfig(env: Env): Config {
       commitAfterMs: vars.NEARSIDE_COMMIT_AFTER_MS,
     },
     access: {
-      keyDigests: vars.NEARSIDE_API_KEYS.map((hex) => Uint8Array.from(hex.match(/../g)!, (byte) => Number.parseInt(byte, 16))),
+      keyDigests,
       open: vars.NEARSIDE_DEV === '1',
     },
   };
@@ -204,11 +234,8 @@ type Variables = z.output<typeof variables>;
 
 /** The origin of NEARSIDE_ORIGIN_URL, as a pool of one, and the pools of NEARSIDE_ORIGINS. */
 function originPools(vars: Variables, env: Env, timeouts: OriginTimeouts, parse: Config['origins']['parse']): PoolConfig[] {
-  const single = singleOrigin(vars, timeouts);
-  // A TOML table arrives decoded.
-  const list: unknown = env.NEARSIDE_ORIGINS;
-  const empty = list === undefined || (typeof list === 'string' && list.trim() === '');
-  const pools = empty ? [] : parse(list, 'NEARSIDE_ORIGINS');
+  const single = singleOrigin(vars, env.NEARSIDE_ORIGIN_PRICE, timeouts);
+  const pools = isGiven(env.NEARSIDE_ORIGINS) ? parse(env.NEARSIDE_ORIGINS, 'NEARSIDE_ORIGINS') : [];
   if (!single) return pools;
   if (single.model === vars.NEARSIDE_EDGE_MODEL || single.model === 'nearside-auto') throw sameNames();
   if (pools.some((pool) => pool.model === single.model)) {
@@ -217,7 +244,19 @@ function originPools(vars: Variables, env: Env, timeouts: OriginTimeouts, parse:
   return [single, ...pools];
 }
 
-function singleOrigin(vars: Variables, timeouts: OriginTimeouts): PoolConfig | null {
+/** A TOML table arrives decoded. */
+function isGiven(value: unknown): boolean {
+  return value !== undefined && !(typeof value === 'string' && value.trim() === '');
+}
+
+function parsePrice(value: unknown): EndpointConfig['price'] {
+  if (!isGiven(value)) return null;
+  const price = priceSchema.safeParse(typeof value === 'string' ? parseJson(value, 'NEARSIDE_ORIGIN_PRICE') : value);
+  if (!price.success) throw new ConfigError(`NEARSIDE_ORIGIN_PRICE is not valid: it must be ${priceSchema.description}.`);
+  return price.data;
+}
+
+function singleOrigin(vars: Variables, price: unknown, timeouts: OriginTimeouts): PoolConfig | null {
   const { NEARSIDE_ORIGIN_URL: url, NEARSIDE_ORIGIN_MODEL: model } = vars;
   if (!url) {
     if (model) throw new ConfigError('NEARSIDE_ORIGIN_MODEL is set but NEARSIDE_ORIGIN_URL is not: set both, or neither for no origin.');
@@ -233,13 +272,13 @@ function singleOrigin(vars: Variables, timeouts: OriginTimeouts): PoolConfig | n
     region: null,
     weight: 1,
     priority: 0,
-    price: null,
+    price: parsePrice(price),
     context: null,
     modalities: null,
     key: vars.NEARSIDE_ORIGIN_KEY ?? null,
     binding: null,
   };
-  return { model, endpoints: [endpoint], fallback: [], timeouts, retries: 2, hedging: false };
+  return { model, endpoints: [endpoint], fallback: [], timeouts, retries: 2, hedging: false, quality: null };
 }
 
 function originTimeouts(vars: Variables): OriginTimeouts {

@@ -1,145 +1,114 @@
-import { ApiError } from '../routes/errors.ts';
-import type { ChatAnswer, ChatBody, ChatCall, ChatEvent, Gateway, Health, ModelInfo, Readiness, SseBytes } from '../routes/gateway.ts';
+import type { ChatAnswer, ChatCall, Gateway, Health, ModelInfo, Readiness, RouteReport } from '../routes/gateway.ts';
 import type { ChatRequest } from '../routes/schema/chat.ts';
 import { within } from '../routes/within.ts';
 import { authorize } from './access/keys.ts';
 import type { Config } from './config.ts';
-import { callEdge } from './edge/call.ts';
+import { Escalations } from './conversation.ts';
+import { type Asked, Asker, headOf, type NotAnswered } from './decision/asking.ts';
+import { routeReport } from './decision/explain.ts';
+import { type Placement, Placer, placeAgain } from './decision/placement.ts';
+import { Policies } from './decision/policies.ts';
+import { race } from './decision/race.ts';
+import type { DifficultyOf } from './difficulty/client.ts';
 import type { EdgeDirectory } from './edge/directory.ts';
-import { extractFeatures } from './features.ts';
 import { health, readiness } from './health.ts';
+import { Knowledge } from './knowledge.ts';
 import { log } from './observe/log.ts';
-import type { Chain, OriginDirectory } from './origin/directory.ts';
-import { OriginFailure } from './origin/failure.ts';
-import { autoModel, decide } from './routing/decide.ts';
-import { answerPrior, estimateEdge, estimateOrigin } from './routing/estimate.ts';
-import type { EdgeState, Estimates } from './routing/estimates.ts';
-import { policyOf } from './routing/policies.ts';
-import { edgePrices, originPriceOf } from './routing/prices.ts';
-import type { Chosen, Features, Limits } from './routing/types.ts';
+import { Outcomes } from './observe/outcomes.ts';
+import type { OriginDirectory } from './origin/directory.ts';
+import { autoModel } from './routing/decide.ts';
+import type { Route } from './routing/types.ts';
 
 /** The models' date: that of this API, as no better one is known. Unix time, seconds. */
 const created = Date.UTC(2026, 10, 1) / 1000;
 
-/** One request on its way: the decision and the estimates change as routes refuse. */
-interface Placement {
-  request: ChatRequest;
-  features: Features;
-  estimates: Estimates;
-  /** The pools that the origin route consists of. */
-  chain: Chain;
-  chosen: Chosen;
-  call: ChatCall;
-  /** The response has begun with the chosen route in its headers: no other may answer. */
-  committed: boolean;
+export interface GatewayParts {
+  config: Config;
+  edge: EdgeDirectory | null;
+  origins: OriginDirectory;
+  /** Null: the difficulty model is not asked. */
+  difficultyOf: DifficultyOf | null;
+  /** Goes on after the response is complete. */
+  background(work: Promise<unknown>): void;
 }
 
-/** Features -> decide -> edge or origin, and again with what was learnt when a route refuses. */
+/** A request is placed (features, estimates, decide), asked for at the edge, the origin or both, and placed again with what was learnt when a route refuses. */
 export class NearsideGateway implements Gateway {
-  readonly #config: Config;
-  readonly #edge: EdgeDirectory | null;
-  readonly #origins: OriginDirectory;
-  readonly #limits: Limits;
+  readonly #parts: GatewayParts;
+  readonly #placer: Placer;
+  readonly #asker: Asker;
 
-  constructor(config: Config, edge: EdgeDirectory | null, origins: OriginDirectory) {
-    this.#config = config;
-    this.#edge = edge;
-    this.#origins = origins;
-    this.#limits = { edgeMaxPromptTokens: config.edge.maxPromptTokens, edgeMaxTokens: config.edge.maxTokens };
+  constructor(parts: GatewayParts) {
+    const { config, edge, origins, difficultyOf, background } = parts;
+    const limits = { edgeMaxPromptTokens: config.edge.maxPromptTokens, edgeMaxTokens: config.edge.maxTokens };
+    const policies = new Policies({ keyDigests: config.access.keyDigests, ...config.policies, limits });
+    const knowledge = new Knowledge(config.edge.price);
+    const outcomes = new Outcomes(knowledge, background);
+    this.#parts = parts;
+    this.#placer = new Placer({ edge, origins, knowledge, policies, escalations: new Escalations(), difficultyOf });
+    this.#asker = new Asker({ config: config.edge, limits, edge, origins, knowledge, outcomes });
   }
 
   authorize(authorization: string | null): Promise<string> {
-    return authorize(authorization, this.#config.access);
+    return authorize(authorization, this.#parts.config.access);
+  }
+
+  async route(request: ChatRequest, call: ChatCall): Promise<RouteReport> {
+    return routeReport(await this.#placer.place(request, call));
   }
 
   async chat(request: ChatRequest, call: ChatCall): Promise<ChatAnswer> {
-    const features = extractFeatures(request);
-    const named = features.model === autoModel ? null : features.model;
-    const chain = await this.#origins.chain(named, request, features.promptBytes);
-    const estimates = estimatesOf(this.#edge ? await this.#edge.state() : null, chain);
-    const placement: Placement = { request, features, estimates, chain, chosen: this.#choose(features, estimates), call, committed: false };
+    const placement = await this.#placer.place(request, call);
     const answering = this.#answer(placement);
     if (!request.stream) return answering;
 
     // A silent stream is begun after a while all the same: only by writing does the runtime notice that a client has left.
-    const answer = await within(answering, this.#config.http.commitAfterMs);
+    const answer = await within(answering, this.#parts.config.http.commitAfterMs);
     if (answer) return answer;
     placement.committed = true;
     // Nobody may be there any more to hear of a failure.
     answering.catch(() => {});
-    return { ...placement.chosen, body: lateBody(placement.chosen, answering) };
+    return { ...headOf(placement.chosen), body: { type: 'late', answer: answering } };
   }
 
   /** Asks the chosen route, and the next one while routes refuse and nothing has been sent. */
   async #answer(placement: Placement): Promise<ChatAnswer> {
     for (;;) {
-      const { chosen } = placement;
-      const outcome = chosen.route === 'edge' ? await this.#askEdge(placement, chosen) : await this.#askOrigin(placement, chosen);
-      if (!('refused' in outcome)) return outcome;
-      log('route_refused', { id: placement.call.id, route: chosen.route, code: outcome.refused.code });
-      if (placement.committed) throw outcome.refused;
-      placement.estimates = outcome.estimates;
-      placement.features = outcome.features ?? placement.features;
-      placement.chosen = this.#choose(placement.features, placement.estimates);
+      const { chosen, call } = placement;
+      const asked = await (chosen.race ? this.#race(placement) : this.#asker.ask(placement, chosen.route, call.signal));
+      if ('answer' in asked) {
+        this.#parts.background(this.#placer.taken(placement));
+        return asked.answer;
+      }
+      if (asked.refused === 'decided_again') continue;
+      const { error } = asked.refused;
+      log('route_refused', { id: call.id, route: chosen.route, code: error.code });
+      // A stream whose headers name the edge may still go up to the origin, which a comment in it says. One that names the origin never goes down.
+      if (placement.committed && chosen.route === 'origin') throw error;
+      placeAgain(placement, asked.refused);
     }
   }
 
-  async #askEdge({ request, features, estimates, call }: Placement, chosen: Chosen): Promise<ChatAnswer | Refused> {
-    const edge = this.#edge!;
-    const scopes = { key: call.caller, shared: 'everyone', off: null };
-    const cacheScope = scopes[this.#config.edge.prefixCache];
-    const outcome = await callEdge(edge.client, { request, features, limits: this.#limits, cacheScope, ...call });
-    if (outcome.refusal) {
-      const { code, message, retryAfter } = outcome.refusal;
-      return {
-        refused: new ApiError(503, code, message, { retryAfter }),
-        estimates: { ...estimates, edge: { ...estimates.edge!, refusal: outcome.refusal } },
-      };
-    }
-    return {
-      ...chosen,
-      model: edge.nameOf(outcome.model || chosen.model),
-      body: { type: 'events', fingerprint: edge.fingerprint, events: outcome.events },
-    };
-  }
-
-  async #askOrigin({ request, features, estimates, chain, call }: Placement, chosen: Chosen): Promise<ChatAnswer | Refused> {
-    try {
-      const { promptBytes, thinking } = features;
-      const { body, model, notes } = await this.#origins.answer(chain, { request, promptBytes, thinking, ...call });
-      return { ...chosen, model, reasons: [...chosen.reasons, ...notes], body };
-    } catch (error) {
-      if (!(error instanceof OriginFailure)) throw error instanceof ApiError ? saidBy(chosen, error) : error;
-      const { status, code, message, retryAfter } = error;
-      return {
-        refused: error,
-        estimates: {
-          ...estimates,
-          origins: estimates.origins.map((origin) => ({ ...origin, failure: { status, code, message, retryAfter } })),
-        },
-        // A pool may name the edge as its stand-in; whether the edge can is decided as for everyone.
-        features: chain.edge ? { ...features, model: autoModel } : features,
-      };
-    }
-  }
-
-  #choose(features: Features, estimates: Estimates): Chosen {
-    const decision = decide(features, estimates, policyOf('balanced', this.#limits));
-    if (decision.route !== 'none') return decision;
-    throw new ApiError(decision.status, decision.code, decision.message, {
-      param: decision.param,
-      retryAfter: decision.retryAfter,
-      headers: { 'x-nearside-reason': decision.reasons.join(', ') },
-    });
+  /** Asks both routes at once; the loser is cancelled. */
+  async #race(placement: Placement): Promise<Asked> {
+    const routes: Route[] = placement.chosen.route === 'edge' ? ['edge', 'origin'] : ['origin', 'edge'];
+    const runners = routes.map((route) => (signal: AbortSignal) => this.#asker.ask(placement, route, signal));
+    const raced = await race<ChatAnswer, NotAnswered>(runners, placement.call.signal);
+    // What spoke for the chosen route does not speak for the other one.
+    if ('answer' in raced)
+      return { answer: { ...raced.answer, reasons: raced.index === 0 ? [...raced.answer.reasons, 'raced'] : ['raced'] } };
+    const refused = raced.refused.filter((one) => one !== 'decided_again');
+    return { refused: Object.assign({}, ...refused) };
   }
 
   async models(): Promise<ModelInfo[]> {
-    const edge = await this.#edge?.state();
+    const { edge, origins } = this.#parts;
+    const state = await edge?.state();
     const names: [string | null | undefined, string][] = [
       [autoModel, 'nearside'],
-      [edge?.model, 'nearside-edge'],
+      [state?.model, 'nearside-edge'],
     ];
-    for (const pool of await this.#origins.pools()) names.push([pool.config.model, 'nearside-origin']);
+    for (const pool of await origins.pools()) names.push([pool.config.model, 'nearside-origin']);
     return names.flatMap(([id, ownedBy]) => (id ? [{ id, ownedBy, created }] : []));
   }
 
@@ -148,48 +117,10 @@ export class NearsideGateway implements Gateway {
   }
 
   health(): Promise<Health> {
-    return health(this.#config, this.#edge, this.#origins);
+    return health(this.#parts.config, this.#parts.edge, this.#parts.origins);
   }
 
   ready(): Promise<Readiness> {
-    return readiness(this.#config, this.#edge, this.#origins);
+    return readiness(this.#parts.config, this.#parts.edge, this.#parts.origins);
   }
-}
-
-/** A route that did not answer, and what the next decision goes by. */
-interface Refused {
-  refused: ApiError;
-  estimates: Estimates;
-  features?: Features;
-}
-
-/** What is assumed of the routes while nothing of them is measured here. */
-function estimatesOf(state: EdgeState | null, chain: Chain): Estimates {
-  const edge = state && estimateEdge(state, { price: edgePrices['durable-object'], contextTokens: null, calibration: null }, null, 0);
-  const origins = chain.pools.slice(0, 1).map(({ config: { model, endpoints } }) => {
-    const regions = endpoints.map(({ region }) => region);
-    const price = originPriceOf(endpoints[0]?.price ?? null);
-    return estimateOrigin({ model, failure: null }, { price, contextTokens: null, regions, quality: 1 }, null, 0);
-  });
-  return { edge, origins, answer: answerPrior };
-}
-
-/** An error that is the origin's answer to this request says so in its headers. */
-function saidBy(chosen: Chosen, error: ApiError): ApiError {
-  const headers = { ...error.headers, 'x-nearside-route': chosen.route, 'x-nearside-reason': chosen.reasons.join(', ') };
-  return new ApiError(error.status, error.code, error.message, { ...error, headers });
-}
-
-/** The body of an answer that is not there yet; what goes wrong from here on is thrown into the stream. A model other than the header's is told in a comment. */
-function lateBody(chosen: Chosen, answering: Promise<ChatAnswer>): ChatBody {
-  async function* chatEvents(): AsyncGenerator<ChatEvent> {
-    const { body } = await answering;
-    if (body.type === 'events') yield* body.events;
-  }
-  async function* sseEvents(): AsyncGenerator<SseBytes> {
-    const { body, model, reasons } = await answering;
-    if (model !== chosen.model) yield { type: 'bytes', bytes: new TextEncoder().encode(`: ${model}: ${reasons.join(', ')}\n\n`) };
-    if (body.type === 'sse') yield* body.events;
-  }
-  return chosen.route === 'edge' ? { type: 'events', fingerprint: null, events: chatEvents() } : { type: 'sse', events: sseEvents() };
 }

@@ -3,6 +3,7 @@ import { ApiError } from '../routes/errors.ts';
 import type { Gateway } from '../routes/gateway.ts';
 import { createApp } from '../routes/index.ts';
 import { type Config, ConfigError, type Env, parseConfig } from './config.ts';
+import { createDifficultyClient } from './difficulty/client.ts';
 import { createEdgeClient, createHttpEdgeClient } from './edge/client.ts';
 import { EdgeDirectory } from './edge/directory.ts';
 import { NearsideGateway } from './gateway.ts';
@@ -40,7 +41,13 @@ function buildApp(env: Env, continent: unknown): App {
   try {
     const config = parseConfig(env);
     const region = config.region ?? (typeof continent === 'string' ? continent.toLowerCase() : null);
-    const gateway = new NearsideGateway(config, edgeDirectory(env, config), originDirectory(env, config, region));
+    const gateway = new NearsideGateway({
+      config,
+      edge: edgeDirectory(env, config),
+      origins: originDirectory(env, config, region),
+      difficultyOf: config.difficulty ? createDifficultyClient(env.DIFFICULTY!) : null,
+      background: waitUntil,
+    });
     return createApp(gateway, { ...config.http, onError });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -80,6 +87,7 @@ function misconfiguredGateway(error: ConfigError): Gateway {
   return {
     authorize: refuse,
     chat: refuse,
+    route: refuse,
     models: refuse,
     model: refuse,
     health: async () => misconfigured(error.message),

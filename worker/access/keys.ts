@@ -28,7 +28,8 @@ export async function authorize(authorization: string | null, access: Config['ac
 /** By digest of a key that is known, so there are as many as keys. */
 const callerNames = new Map<string, string>();
 
-async function callerName(digest: Uint8Array): Promise<string> {
+/** The name of a key's owner, as `authorize` gives it. */
+export async function callerName(digest: Uint8Array): Promise<string> {
   const id = digest.toHex();
   const known = callerNames.get(id);
   if (known) return known;

@@ -17,6 +17,10 @@ export interface OriginCall {
   promptBytes: number;
   /** The client asked for thinking. */
   thinking: boolean;
+  /** Regions whose endpoints may be asked; null or absent for all. */
+  regions?: string[] | null;
+  /** Told like `AttemptEvents.onEnd`, of each attempt whose answer has begun. */
+  onEnd?(used: TokenCounts, complete: boolean): void;
 }
 
 /** Told about an attempt while it goes on. */

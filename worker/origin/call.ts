@@ -135,6 +135,7 @@ async function ask(
   signal.addEventListener('abort', left, { once: true });
   let begun = false;
   const onEnd = (used: TokenCounts, complete: boolean) => {
+    if (!controller.signal.aborted) call.onEnd?.(used, complete);
     if (!stream) endpoint.answered(flight, Date.now(), false);
     left();
     account.close(complete ? 'complete' : unfinished(), used);

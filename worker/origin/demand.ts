@@ -15,8 +15,8 @@ const modalityOf: Record<string, string> = {
 };
 
 /** What a request asks of an endpoint. */
-export function demandOf(model: string, request: ChatRequest, promptBytes: number): Demand {
-  return { key: affinityKey(model, request), promptTokens: estimateTokens(promptBytes), modalities: modalitiesOf(request) };
+export function demandOf(model: string, request: ChatRequest, promptBytes: number, regions: string[] | null = null): Demand {
+  return { key: affinityKey(model, request), promptTokens: estimateTokens(promptBytes), modalities: modalitiesOf(request), regions };
 }
 
 /** What the prompt consists of. Parts of a type nobody knows are left to the origin to judge. */

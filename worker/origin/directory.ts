@@ -13,9 +13,25 @@ import { mayAskAgain } from './retry.ts';
 import { estimateTokens } from './usage.ts';
 
 /** Pools to ask one after the other, and whether the edge may answer when all have failed. */
-export interface Chain {
+interface Chain {
   pools: Pool[];
   edge: boolean;
+}
+
+/** The pools of a chain have failed, each in its own way. The message, status and code are the last one's. */
+export class ChainFailure extends Error {
+  override readonly name = 'ChainFailure';
+  readonly last: OriginFailure;
+  readonly byModel: ReadonlyMap<string, OriginFailure>;
+  /** The pool that was asked for names the edge model as its stand-in. */
+  readonly edge: boolean;
+
+  constructor(byModel: ReadonlyMap<string, OriginFailure>, last: OriginFailure, edge: boolean) {
+    super(last.message);
+    this.byModel = byModel;
+    this.last = last;
+    this.edge = edge;
+  }
 }
 
 export interface OriginAnswer {
@@ -81,40 +97,59 @@ export class OriginDirectory {
   }
 
   /**
-   * The pools for a request, in order: the one of that model and its fallbacks, or the first one that suits. Empty when the name is none of ours. Throws 400 when
-   * there are pools but none that reads what the prompt consists of.
+   * The pools that a request may be placed with, the preferred one first: the one of that model; or of all, the first one that suits, and those that suit and have a
+   * `quality` to be weighed by. Empty when the name is none of ours. Throws 400 when there are pools but none that reads what the prompt consists of.
    * @param model a pool's model; null for the choice among all
    */
-  async chain(model: string | null, request: ChatRequest, promptBytes: number): Promise<Chain> {
+  async candidates(model: string | null, request: ChatRequest, promptBytes: number): Promise<Pool[]> {
     const all = await this.pools();
     const asked = model === null ? all : all.filter((pool) => pool.config.model === model);
-    if (asked.length === 0) return { pools: [], edge: false };
+    if (asked.length === 0) return [];
     const modalities = modalitiesOf(request);
     const reading = asked.filter((pool) => pool.reads(modalities));
-    const first = reading.find((pool) => pool.holds(estimateTokens(promptBytes))) ?? reading[0];
+    const holding = reading.filter((pool) => pool.holds(estimateTokens(promptBytes)));
+    const first = holding[0] ?? reading[0];
     if (!first) throw unreadable(modalities, model);
-    const { fallback } = first.config;
-    const others = fallback.flatMap((name) => all.filter((pool) => pool.config.model === name && pool.reads(modalities)));
-    return { pools: [first, ...others], edge: fallback.includes('edge') };
+    return [first, ...holding.filter((pool) => pool !== first && pool.config.quality != null)];
   }
 
-  /** Asks the pools one after the other until one answers. Throws the last one's failure, or 400 or 413 for an image that none of them gets to see. */
-  async answer(chain: Chain, asked: OriginCall): Promise<OriginAnswer> {
+  /**
+   * Asks the pool of that model, and then its fallbacks, until one answers. Throws `ChainFailure` when none does, what the request itself is at fault for as it is, and
+   * 400 or 413 for an image that none of them gets to see.
+   */
+  async answer(model: string, asked: OriginCall): Promise<OriginAnswer> {
+    const { pools, edge } = this.#chain(model, asked);
     const call = { ...asked, request: await this.#sources.images(asked.request, asked.signal) };
     const notes: string[] = [];
-    const last = chain.pools.at(-1);
-    for (const pool of chain.pools) {
+    const failures = new Map<string, OriginFailure>();
+    for (const pool of pools) {
       const { model } = pool.config;
       try {
-        const answer = await callPool(pool, call, demandOf(model, call.request, call.promptBytes), this.#sources.tools);
+        const demand = demandOf(model, call.request, call.promptBytes, call.regions);
+        const answer = await callPool(pool, call, demand, this.#sources.tools);
         return { body: answer.body, model, notes: [...notes, ...answer.notes] };
       } catch (error) {
-        if (pool === last || !(error instanceof OriginFailure) || !mayAskAgain(error, call.request.body.store !== true)) throw error;
+        if (!(error instanceof OriginFailure)) throw error;
+        failures.set(model, error);
+        const isLast = pool === pools.at(-1) || !mayAskAgain(error, call.request.body.store !== true);
+        if (isLast) throw new ChainFailure(failures, error, edge);
         log('origin_fallback', { id: call.id, model, code: error.code });
         notes.push('fallback', error.code);
       }
     }
-    throw new Error('a chain without pools');
+    throw new Error(`no pool of the model ${model}`);
+  }
+
+  /** The list may have changed since the request was placed; it must not change while one is on its way. */
+  #chain(model: string, { request, regions }: OriginCall): Chain {
+    const all = this.#pools;
+    const first = all.find((pool) => pool.config.model === model);
+    if (!first) throw new ApiError(503, 'origin_unavailable', `The model '${model}' is no longer offered.`, { retryAfter: 1 });
+    const modalities = modalitiesOf(request);
+    const { fallback } = first.config;
+    const others = fallback.flatMap((name) => all.filter((pool) => pool.config.model === name && pool.reads(modalities)));
+    const allowed = others.filter((pool) => pool.isIn(regions ?? null));
+    return { pools: [first, ...allowed], edge: fallback.includes('edge') };
   }
 
   async #read(stored: () => Promise<string | null>): Promise<void> {

@@ -69,6 +69,11 @@ export class Endpoint {
     return this.#flights.size;
   }
 
+  /** What the monitor saw last; null before it has said anything. */
+  get seen(): Observation | null {
+    return this.#seen;
+  }
+
   isAvailable(now: number): boolean {
     return isAvailable(this.#health, now);
   }

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { GpuPrice } from '../routing/figures.ts';
+import { unknownOriginPrice } from '../routing/prices.ts';
 
 /** Inference servers whose differences are known; `openai` is anything else that speaks the API. */
 export const endpointKinds = ['vllm', 'sglang', 'llama-server', 'openai'] as const;
@@ -16,6 +18,8 @@ export interface PoolConfig {
   retries: number;
   /** Whether a second endpoint may be asked when the first token is late. */
   hedging: boolean;
+  /** Probability that its model's answer is good enough; null: not said, so that nearside-auto weighs the pool against no other. */
+  quality?: number | null;
 }
 
 export interface EndpointConfig {
@@ -32,8 +36,8 @@ export interface EndpointConfig {
   weight: number;
   /** Endpoints of the lowest number are used while any of them is there. */
   priority: number;
-  /** Dollars per million tokens. */
-  price: { input: number; output: number } | null;
+  /** Dollars per million tokens, or by the GPU's hour; null when not known. */
+  price: { input: number; output: number } | GpuPrice | null;
   /** Longest prompt and answer together, tokens; null when not known. */
   context: number | null;
   /** What it reads (text, image, audio ...); null when not known. */
@@ -75,12 +79,35 @@ const name = (what = 'printable ASCII without spaces') =>
     .regex(/^[\x21-\x7e]+$/)
     .describe(what);
 const duration = z.int().min(1).max(86_400_000).optional().describe('a whole number of milliseconds from 1 to 86400000');
-const amount = z.number().min(0).describe('a number of dollars per million tokens');
+const amount = z.number().min(0);
+const tokenPrice = z.strictObject({ input: amount, output: amount });
+/** `keep_seconds: null` is a pool that is always on. */
+const gpuPrice = z
+  .strictObject({
+    gpu_hour: amount,
+    slots: z.int().min(1).max(10_000).default(unknownOriginPrice.slots),
+    start_seconds: z.number().min(0).max(86_400).default(unknownOriginPrice.startSeconds),
+    keep_seconds: z.number().min(0).max(31_536_000).nullable().default(unknownOriginPrice.keepSeconds),
+    scales_out: z.boolean().default(unknownOriginPrice.scalesOut),
+  })
+  .transform(
+    ({ gpu_hour, slots, start_seconds, keep_seconds, scales_out }): GpuPrice => ({
+      by: 'gpu-hour',
+      usdPerHour: gpu_hour,
+      slots,
+      startSeconds: start_seconds,
+      keepSeconds: keep_seconds,
+      scalesOut: scales_out,
+    }),
+  );
+/** A pool's or an endpoint's. */
+export const priceSchema = z
+  .union([tokenPrice, gpuPrice])
+  .describe(
+    'an object with input and output, dollars per million tokens; or with gpu_hour, dollars, and any of slots, start_seconds, keep_seconds (null: always on) and scales_out',
+  );
 const traits = {
-  price: z
-    .strictObject({ input: amount, output: amount })
-    .optional()
-    .describe('an object with input and output, dollars per million tokens'),
+  price: priceSchema.optional(),
   context: z.int().min(1).optional().describe('a whole number of tokens'),
   modalities: z
     .array(z.enum(['text', 'image', 'audio', 'video', 'file']))
@@ -123,6 +150,7 @@ const poolSchema = z.strictObject({
     .describe(`an object with some of ${Object.keys(timeouts).join(', ')}`),
   retries: z.int().min(0).max(2).default(2).describe('0, 1 or 2'),
   hedging: z.boolean().default(true).describe('true or false'),
+  quality: z.number().min(0).max(1).optional().describe('a probability from 0 to 1'),
   ...traits,
 });
 
@@ -186,6 +214,7 @@ function parsePool(entry: unknown, where: string, references: PoolReferences): P
     timeouts: mergeTimeouts(pool.timeouts, references.timeouts),
     retries: pool.retries,
     hedging: pool.hedging,
+    quality: pool.quality ?? null,
   };
 }
 
@@ -216,7 +245,7 @@ function bindingOf(binding: string | undefined, where: string, references: PoolR
 }
 
 /** Parses with a schema; a mistake is told by its path and the schema's own description. */
-function check<T extends z.ZodObject>(schema: T, value: unknown, where: string): z.output<T> {
+export function check<T extends z.ZodObject>(schema: T, value: unknown, where: string): z.output<T> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
@@ -242,7 +271,7 @@ function label(entry: unknown, key: string, index: number): string {
   return typeof value === 'string' && value !== '' ? `"${value.slice(0, 100)}"` : `${index + 1}`;
 }
 
-function parseJson(text: string, source: string): unknown {
+export function parseJson(text: string, source: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

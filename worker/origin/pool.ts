@@ -11,6 +11,8 @@ export interface Demand {
   promptTokens: number;
   /** What the prompt consists of: text, image ... */
   modalities: string[];
+  /** Only endpoints in these regions may be asked; null for all. */
+  regions?: string[] | null;
 }
 
 /** Part of the requests that may be retried, and hedged. */
@@ -45,6 +47,11 @@ export class Pool {
   /** Whether some endpoint reads all that the prompt consists of. */
   reads(modalities: string[]): boolean {
     return this.endpoints.some((endpoint) => readsAll(endpoint, modalities));
+  }
+
+  /** Whether some endpoint is in one of the regions; null is all of them. */
+  isIn(regions: string[] | null): boolean {
+    return this.endpoints.some((endpoint) => isIn(endpoint, regions));
   }
 
   /** Whether some endpoint's context is long enough, or not known. */
@@ -108,12 +115,18 @@ export class Pool {
     return measured.length > 0 ? Math.min(...measured) : priorSlowness;
   }
 
-  /** Those that can serve the request at all; all, if none is known to. */
+  /** Those that may serve the request and can; all that may, if none is known to be able. */
   #suitable(demand: Demand): Endpoint[] {
-    const reading = this.endpoints.filter((endpoint) => readsAll(endpoint, demand.modalities));
+    const allowed = this.endpoints.filter((endpoint) => isIn(endpoint, demand.regions ?? null));
+    const reading = allowed.filter((endpoint) => readsAll(endpoint, demand.modalities));
     const holding = reading.filter((endpoint) => (endpoint.config.context ?? Number.POSITIVE_INFINITY) >= demand.promptTokens);
-    return holding.length > 0 ? holding : reading.length > 0 ? reading : this.endpoints;
+    return holding.length > 0 ? holding : reading.length > 0 ? reading : allowed;
   }
+}
+
+/** An endpoint that is nowhere in particular is in none of them. */
+function isIn({ config: { region } }: Endpoint, regions: string[] | null): boolean {
+  return regions === null || (region !== null && regions.includes(region));
 }
 
 function readsAll(endpoint: Endpoint, modalities: string[]): boolean {

@@ -47,7 +47,7 @@ function decideAuto(features: Features, estimates: Estimates, policy: Policy): D
 
 function decideBetween(features: Features, bare: EdgeExpected, origin: Expected, open: Open, policy: Policy): Decision {
   const gate = policy.gate ? (open.edge!.calibration?.gate ?? null) : null;
-  const edge = gate ? gated(bare, origin, open.edge!.escalationRate, features, policy) : bare;
+  const edge = gate ? gated(bare, origin, gate, open.edge!.escalationRate, features, policy) : bare;
   const { route, reasons } = choose(features, edge, origin, policy);
   const [chosen, other] = route === 'edge' ? [edge, origin] : [origin, edge];
   // The other one is worth starting only if it may well be first.

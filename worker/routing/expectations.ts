@@ -1,3 +1,4 @@
+import type { Gate } from '../../models/capability/gate.ts';
 import { capability } from './capability.ts';
 import type { EdgeEstimate, OriginEstimate } from './estimates.ts';
 import { edgeUsd, originUsd } from './money.ts';
@@ -59,12 +60,22 @@ export function expectOrigin(features: Features, origin: OriginEstimate, answer:
 
 /**
  * What the edge is expected to do when its first tokens are judged: with the probability `rate` it is given up, and the origin's time and money are added; what is
- * kept is no worse than before. The quality that the gate adds is counted as if it picked at random, which is the least it does.
+ * kept is no worse than before, but begins when the last of the first tokens is there. The quality that the gate adds is counted as if it picked at random, which is
+ * the least it does.
  */
-export function gated(edge: EdgeExpected, origin: Expected, rate: number, features: Features, policy: Policy): EdgeExpected {
+export function gated(
+  edge: EdgeExpected,
+  origin: Expected,
+  { tokens }: Gate,
+  rate: number,
+  features: Features,
+  policy: Policy,
+): EdgeExpected {
+  const heldMs = (Math.min(tokens, Math.max(1, edge.outputTokens.p50)) - 1) * edge.line.tokenMs;
+  const { p50, p95, mean } = edge.ttftMs;
   const expected = {
     ...edge,
-    ttftMs: later(edge.ttftMs, origin.ttftMs, rate),
+    ttftMs: later({ p50: p50 + heldMs, p95: p95 + heldMs, mean: mean + heldMs }, origin.ttftMs, rate),
     totalMs: later(edge.totalMs, origin.totalMs, rate),
     usd: edge.usd + rate * origin.usd,
     quality: edge.quality + rate * Math.max(0, origin.quality - edge.quality),

@@ -33,7 +33,8 @@ export const unknownOriginPrice: GpuPrice = {
   scalesOut: true,
 };
 
-/** A price per million tokens as in the list of origins; without one, `unknownOriginPrice`. */
-export function originPriceOf(price: { input: number; output: number } | null): OriginPrice {
-  return price ? { by: 'tokens', ...price } : unknownOriginPrice;
+/** A price as in the list of origins, per million tokens or by the GPU's hour; without one, `unknownOriginPrice`. */
+export function originPriceOf(price: { input: number; output: number } | GpuPrice | null): OriginPrice {
+  if (!price) return unknownOriginPrice;
+  return 'by' in price ? price : { by: 'tokens', ...price };
 }

@@ -1,0 +1,52 @@
+import { originPriors } from '../routing/estimate.ts';
+import type { OriginFigures, Snapshot } from '../routing/figures.ts';
+import { originPriceOf } from '../routing/prices.ts';
+import type { Pool } from './pool.ts';
+
+/**
+ * What is seen of a pool, for the router: what its monitor saw of the endpoints, and what this isolate has in flight there. What was learnt from outcomes comes
+ * after these (`learnedOrigin`).
+ * @param now milliseconds since the epoch
+ */
+export function poolFigures(pool: Pool, now: number): Snapshot<OriginFigures>[] {
+  const own = ownFigures(pool, now);
+  const monitored = monitorFigures(pool, now);
+  return monitored ? [monitored, own] : [own];
+}
+
+/** The sums of the last looks, as old as the oldest of them. Null where nobody has looked, or no server tells its load. */
+function monitorFigures({ endpoints }: Pool, now: number): Snapshot<OriginFigures> | null {
+  const there = endpoints.filter((endpoint) => endpoint.isAvailable(now));
+  const looks = there.flatMap(({ seen }) => (seen ? [seen] : []));
+  if (looks.length === 0) return null;
+  const told = (values: (number | null)[]) => values.filter((value) => value !== null);
+  const [waiting, running] = [told(looks.map((look) => look.waiting)), told(looks.map((look) => look.running))];
+  const use = told(looks.map((look) => look.kvUse));
+  const sum = (values: number[]) => (values.length > 0 ? values.reduce((a, b) => a + b, 0) : null);
+  const isAlive = looks.some((look) => look.alive === true);
+  const values = {
+    waiting: sum(waiting),
+    running: sum(running),
+    use: use.length > 0 ? sum(use)! / use.length : null,
+    cold: isAlive ? false : null,
+  };
+  return { asOf: Math.min(...looks.map((look) => look.at)), values };
+}
+
+function ownFigures({ endpoints, config }: Pool, now: number): Snapshot<OriginFigures> {
+  const there = endpoints.filter((endpoint) => endpoint.isAvailable(now));
+  const price = originPriceOf(config.endpoints[0]?.price ?? null);
+  const slots = price.by === 'gpu-hour' ? price.slots * Math.max(1, there.length) : null;
+  const running = endpoints.reduce((sum, endpoint) => sum + endpoint.inFlight, 0);
+  return {
+    asOf: now,
+    values: {
+      // Other gateways have theirs there, too: ours alone tell something only where they are more than what is assumed of all.
+      running: running > originPriors.use * (slots ?? originPriors.slots) ? running : null,
+      slots,
+      saturated: endpoints.every((endpoint) => endpoint.isFull(now) || !endpoint.isAvailable(now)),
+      // Whoever answers nothing but 503 is being started. That one is not, says nothing of whether it is there.
+      cold: endpoints.every((endpoint) => endpoint.isCold(now)) ? true : null,
+    },
+  };
+}
