@@ -39,7 +39,7 @@ export class Escalations {
   }
 
   async #name(caller: string, messages: readonly ChatMessage[]): Promise<string> {
-    const told = messages.map(({ role, content, tool_calls }) => [role, content ?? null, tool_calls ?? null]);
+    const told = messages.map(({ role, content, tool_calls }) => [role, textOf(content), tool_calls ?? null]);
     const bytes = new TextEncoder().encode(JSON.stringify([caller, told]));
     return new Uint8Array(await crypto.subtle.sign('HMAC', await this.#key(), bytes)).toHex();
   }
@@ -52,4 +52,9 @@ export class Escalations {
     this.#secret ??= key;
     return this.#secret;
   }
+}
+
+/** An image is megabytes of base64: that there is one tells enough. */
+function textOf(content: ChatMessage['content']): unknown {
+  return Array.isArray(content) ? content.map(({ type, text }) => text ?? [type]) : (content ?? null);
 }

@@ -10,6 +10,10 @@
  *   cap                   ends at the gateway's cap
  *   think                 reasoning, then an answer
  *   echo                  the request as it arrived, as one token of JSON
+ *   sure L0 L1 ...        tokens "s0 ", "s1 " ... of these log-probabilities, where the request wants any
+ *   count P C             "Hello", " there" after a prompt that has P tokens, C of them cached
+ *
+ * PUT /state sets `status` (what /status says besides) and `figures` (what every reply says besides).
  */
 import { DurableObject } from 'cloudflare:workers';
 
@@ -19,19 +23,24 @@ const rates = { prefill: 100, decode: 10 };
 export class EdgeModel extends DurableObject {
   requests = 0;
   aborted = [];
+  state = {};
 
   async fetch(request) {
     const { pathname } = new URL(request.url);
-    if (pathname === '/status') return Response.json(status);
+    if (pathname === '/status') return Response.json({ ...status, figures: this.state.figures, ...this.state.status });
+    if (pathname === '/state') {
+      this.state = await request.json();
+      return new Response();
+    }
     if (pathname === '/seen') return Response.json({ requests: this.requests, aborted: this.aborted });
     const body = await request.json();
     this.requests++;
     const [command, ...args] = body.messages.at(-1).content.split(' ');
     if (command === 'refuse') {
-      const refusal = { refused: args[0], message: `Scripted: ${args[0]}.`, promptTokens: args[0] === 'prompt_too_long' ? 300 : null, retryAfter: 3 };
+      const refusal = { refused: args[0], message: `Scripted: ${args[0]}.`, promptTokens: args[0] === 'prompt_too_long' ? 300 : null, retryAfter: 3, figures: this.state.figures };
       return Response.json(refusal, { status: 503 });
     }
-    const events = script(body, command, args);
+    const events = script(body, command, args, this.state.figures);
     const encoder = new TextEncoder();
     const aborted = this.aborted;
     const stream = new ReadableStream(
@@ -54,7 +63,7 @@ export class EdgeModel extends DurableObject {
   }
 }
 
-async function* script(body, command, args) {
+async function* script(body, command, args, figures) {
   const finish = (reason, completionTokens, extra = {}) => ({
     type: 'finish',
     reason,
@@ -63,9 +72,11 @@ async function* script(body, command, args) {
     completionTokens,
     reasoningTokens: 0,
     rates,
+    figures,
     ...extra,
   });
-  yield { type: 'start', model: status.model, promptTokens: 7, cachedTokens: 2, queueMs: 0 };
+  const [promptTokens, cachedTokens] = command === 'count' ? args.map(Number) : [7, 2];
+  yield { type: 'start', model: status.model, promptTokens, cachedTokens, queueMs: 0, figures };
   if (command === 'fail' && args[0] === 'early') {
     yield { type: 'error', code: 'engine_failed', message: 'Scripted failure.' };
   } else if (command === 'fail') {
@@ -90,6 +101,15 @@ async function* script(body, command, args) {
   } else if (command === 'echo') {
     yield { type: 'delta', content: JSON.stringify(body), tokens: 1 };
     yield finish('stop', 1);
+  } else if (command === 'sure') {
+    for (const [i, value] of args.map(Number).entries()) {
+      const entry = (token, logprob) => ({ token, logprob, bytes: [...new TextEncoder().encode(token)] });
+      const others = [entry(`s${i} `, value), entry('x', value - 1)].slice(0, body.topLogprobs ?? 0);
+      const logprobs = body.topLogprobs === null ? {} : { logprobs: [{ ...entry(`s${i} `, value), top_logprobs: others }] };
+      await sleep(1);
+      yield { type: 'delta', content: `s${i} `, tokens: i + 1, ...logprobs };
+    }
+    yield finish('stop', args.length);
   } else {
     const logprob = (token) => ({ token, logprob: -0.5, bytes: [...new TextEncoder().encode(token)], top_logprobs: [] });
     const logprobs = (token) => (body.topLogprobs === null ? {} : { logprobs: [logprob(token)] });

@@ -125,6 +125,13 @@ export async function seenByEngine(): Promise<{ requests: number; aborted: strin
   return response.json();
 }
 
+/** Sets what the engine says besides: of itself (`status`), and of its load with every reply (`figures`). */
+export async function setEngine(state: { status?: object; figures?: object }): Promise<void> {
+  const namespace = (env as unknown as Env).EDGE_MODEL!;
+  const engine = namespace.get(namespace.idFromName('default:any:0'));
+  await engine.fetch('http://engine.test/state', { method: 'PUT', body: JSON.stringify(state) });
+}
+
 /** Asks until it is so; throws after 5 s. */
 export async function eventually<T>(what: string, ask: () => Promise<T | null | undefined | false>): Promise<T> {
   for (let attempt = 0; attempt < 100; attempt++) {
