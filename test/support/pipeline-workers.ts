@@ -15,13 +15,14 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const COMPATIBILITY = { compatibilityDate: '2026-11-02', compatibilityFlags: ['enable_request_signal', 'request_signal_passthrough'] };
 const REPLICA = 'model:test:0';
 
-/** Passes requests on to the engine's object, which has no route of its own; and asks stages for their memory. */
+/** Passes requests on to the engine's object, which has no route of its own; asks stages for their memory, and ends them. */
 const DOOR = `
 export default {
   async fetch(request, env) {
-    const stage = /^\\/stage\\/(\\d+)$/.exec(new URL(request.url).pathname)?.[1];
-    if (stage === undefined) return env.EDGE_MODEL.getByName('${REPLICA}').fetch(request);
-    return Response.json(await env['STAGE_' + stage].getByName('${REPLICA}:' + stage).memory());
+    const [, method, index] = /^\\/(memory|die)\\/(\\d+)$/.exec(new URL(request.url).pathname) ?? [];
+    if (!method) return env.EDGE_MODEL.getByName('${REPLICA}').fetch(request);
+    const stage = env['STAGE_' + index].getByName('${REPLICA}:' + index);
+    return Response.json((await stage[method]().catch(() => null)) ?? null);
   },
 };`;
 
@@ -76,7 +77,7 @@ export async function bundleWorkers(): Promise<Bundles> {
     execFileSync(process.execPath, args, { cwd: ROOT, stdio: 'pipe', env: { ...process.env, CI: 'true', WRANGLER_SEND_METRICS: 'false' } });
     return join(folder, name);
   };
-  const [edge, stage] = [bundle('worker/edge/wrangler.toml', 'edge'), bundle('worker/edge/stage/wrangler.toml', 'stage')];
+  const [edge, stage] = [bundle('worker/edge/wrangler.toml', 'edge'), bundle('test/edge-worker/killable-stage/wrangler.toml', 'stage')];
   return { edge, stage, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
@@ -148,8 +149,8 @@ export async function startPipeline(options: PipelineWorkersOptions): Promise<Pi
     planText: plan && encodePlan(plan),
     client: createFetchEdgeClient(fetch),
     miniflare,
-    kill: (stage) => miniflare.unsafeEvictDurableObject(`stage-${stage}`, 'StageModel', { name: `${REPLICA}:${stage}` }),
-    memory: async (stage) => (await (await fetch(`/stage/${stage}`)).json()) as { wasmBytes: number; sessionBytes: number } | null,
+    kill: async (stage) => void (await fetch(`/die/${stage}`)),
+    memory: async (stage) => (await (await fetch(`/memory/${stage}`)).json()) as { wasmBytes: number; sessionBytes: number } | null,
     inspectorUrl: async () => (await miniflare.getInspectorURL()).href,
     stop: () => miniflare.dispose(),
   };
