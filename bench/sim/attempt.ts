@@ -48,6 +48,8 @@ export class Attempt {
   #sent: { route: 'edge' | 'origin'; at: number } | null = null;
   #escalated = false;
   #refusals = 0;
+  /** As which traffic it counts: by its first decision. */
+  #traffic: Pick<Outcome, 'pool' | 'free'> = { pool: null, free: false };
   #over = false;
 
   constructor(gateway: SimGateway, placed: Placed, done: (course: Course) => void) {
@@ -64,7 +66,13 @@ export class Attempt {
       this.#end(null, 0);
       return;
     }
-    if (this.#refusals === 0) this.#gateway.remember(request, decision);
+    if (this.#refusals === 0) {
+      this.#gateway.remember(request, decision);
+      this.#traffic = {
+        pool: decision.expected.origin?.model ?? null,
+        free: decision.runnerUp !== null && !(process.env.FREE && decision.reasons.includes('low_confidence')),
+      };
+    }
     const gate = decision.route === 'edge' ? decision.gate : null;
     const both = decision.race && decision.expected.edge !== null && decision.expected.origin !== null;
     if (decision.route === 'edge' || both) this.#askEdge(decision, both ? null : gate);
@@ -254,8 +262,7 @@ export class Attempt {
       predicted: predicted?.line ?? null,
       totalMs: now - run.startedAt,
       promptTokens,
-      pool: originModel,
-      free: !this.#placed.request.originOnly && promptTokens <= this.#gateway.limits.edgeMaxPromptTokens,
+      ...(seen.end === 'escalated' ? { pool: null, free: false } : this.#traffic),
       ...seen,
     });
   }

@@ -70,16 +70,7 @@ export class SimGateway {
 
   decide(features: Features, estimates: Estimates, index: number): Decision {
     const { router } = this.world;
-    const decision = router.decide(features, estimates, this.limits, index);
-    const isShut = estimates.origins.some(({ failure }) => failure?.code === circuitOpen.code);
-    if (decision.route !== 'none' || !isShut) return decision;
-    // Never the last one: where nobody else can answer, an endpoint that is left out is asked all the same.
-    return router.decide(
-      features,
-      { ...estimates, origins: estimates.origins.map((origin) => ({ ...origin, failure: null })) },
-      this.limits,
-      index,
-    );
+    return router.decide(features, estimates, this.limits, index);
   }
 
   /** The decision of a request that both routes could take, for hysteresis. */
@@ -137,9 +128,8 @@ export class SimGateway {
       [own, outcomes].filter((seen) => seen !== null),
       now,
     );
-    const isShut = this.pool.endpoints.every((endpoint) => !endpoint.isAvailable(now));
     const seen = [this.#originSeen!, ...learnedOrigin(this.learned, originModel, now, this.world.scenario.origin.roundTripMs)];
-    const origin = estimateOrigin({ model: originModel, failure: isShut ? circuitOpen : null }, this.#traits.origin, seen, now);
+    const origin = estimateOrigin({ model: originModel, failure: null }, this.#traits.origin, seen, now);
     return { edge, origins: [origin], answer: estimateAnswer(this.learned.lengths, request.key, kind) };
   }
 
@@ -162,9 +152,6 @@ export class SimGateway {
     this.#originSeen = { asOf: now, values: { ...there, cold: pool.isCold ? true : pool.isDead ? null : false } };
   }
 }
-
-/** All endpoints are left out for having failed (worker/origin/ejection.ts). */
-const circuitOpen = { status: 503, code: 'origin_ejected', message: 'All endpoints are left out for having failed.', retryAfter: null };
 
 function endpointConfig(name: string) {
   const nothing = { region: null, price: null, context: null, modalities: null, key: null, binding: null };

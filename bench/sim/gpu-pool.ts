@@ -39,9 +39,10 @@ export class GpuPool {
   constructor(clock: Clock, origin: Scenario['origin'], lastsMs: number) {
     this.#clock = clock;
     this.#origin = origin;
+    const up = origin.startNodes ?? origin.minNodes;
     this.#slots = Array.from({ length: origin.maxNodes }, (_, i) => ({
-      node: i < origin.minNodes ? new GpuNode(clock, origin) : null,
-      state: i < origin.minNodes ? 'up' : 'off',
+      node: i < up ? new GpuNode(clock, origin) : null,
+      state: i < up ? 'up' : 'off',
       since: clock.now,
     }));
     if (!origin.dead) return;

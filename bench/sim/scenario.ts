@@ -54,6 +54,8 @@ const origin = z.strictObject({
   usdPerHour: z.number().min(0).default(1),
   minNodes: z.int().min(0).default(1),
   maxNodes: z.int().min(1).default(1),
+  /** Nodes that are up at the beginning; null: `minNodes`. */
+  startNodes: z.int().min(0).nullable().default(null),
   startSeconds: positive.default(120),
   /** A node without work is let go after so many seconds, down to `minNodes`. */
   keepSeconds: positive.default(300),
@@ -71,7 +73,7 @@ export const scenarioSchema = z.strictObject({
   originOnlyShare: share.default(0.1),
   /** Requests of one run, and independent runs: an interval comes from these. */
   requests: z.int().min(1).default(300),
-  runs: z.int().min(2).default(16),
+  runs: z.int().min(2).default(12),
   /** Gateways that each know what they have seen themselves. */
   isolates: z.int().min(1).default(2),
   edge: edge.prefault({}),

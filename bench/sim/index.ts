@@ -1,0 +1,89 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { bootstrap, type Interval } from './bootstrap.ts';
+import { chartOf } from './chart.ts';
+import { type Comparison, compare } from './compare.ts';
+import { readScenario, scenarioNames } from './scenario.ts';
+import { tableOf, verdictOf } from './table.ts';
+import { openTrace } from './traces.ts';
+
+const HELP = `Usage: npm run sim -- [--trace api-mix|FILE] [--scenario NAME|FILE|all] [--svg FOLDER] [--json FILE] [--markdown]
+       npm run sim -- --break-even [--markdown]
+       npm run sim -- --validate [--edge-pack FOLDER] [--requests N] [--json FILE]
+
+Simulates edge replicas, GPU pools, the network between them and gateways that decide by the router's own code, and compares the policies with
+sending everything to one side, a fixed length threshold (the best of those tried) and a random mix of the same edge share.
+--trace       api-mix (generated, the default), Azure's CSV or Mooncake's JSON lines
+--scenario    ${scenarioNames.join(', ')}, all (the default), or a file like bench/sim/scenarios/*.json
+--svg         draws each scenario into this folder, as TRACE-SCENARIO.svg
+--json        writes all figures
+--markdown    tables for the documentation
+--break-even  requests per hour above which a GPU is cheaper than the edge, by the money functions of the router
+--validate    the simulator against the running gateway on a small real load
+A simulation: what goes in is said in docs/routing-simulation.md. The same input gives the same output.
+`;
+
+const { values } = parseArgs({
+  options: {
+    trace: { type: 'string', default: 'api-mix' },
+    scenario: { type: 'string', default: 'all' },
+    svg: { type: 'string' },
+    json: { type: 'string' },
+    markdown: { type: 'boolean', default: false },
+    'break-even': { type: 'boolean' },
+    validate: { type: 'boolean' },
+    'edge-pack': { type: 'string' },
+    requests: { type: 'string', default: '40' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+
+if (values.help) process.stdout.write(HELP);
+else if (values['break-even']) (await import('./break-even.ts')).printBreakEven(values.markdown);
+else if (values.validate) {
+  const { validate } = await import('./validate.ts');
+  await validate({ pack: values['edge-pack'] ?? null, requests: Number(values.requests), json: values.json ?? null });
+} else await simulateAll();
+
+async function simulateAll(): Promise<void> {
+  const trace = openTrace(values.trace);
+  const names = values.scenario === 'all' ? scenarioNames : [values.scenario];
+  const comparisons: Comparison[] = [];
+  if (values.svg) mkdirSync(values.svg, { recursive: true });
+  for (const name of names) {
+    const comparison = await compare(readScenario(name), trace);
+    comparisons.push(comparison);
+    const { title, requests, runs } = comparison;
+    console.log(`${values.markdown ? '### ' : ''}${title}\n\n${runs} runs of ${requests} requests of ${trace.name}.\n`);
+    console.log(`${tableOf(comparison, values.markdown ? 'markdown' : 'text')}\n\n${verdictOf(comparison)}\n`);
+    if (values.svg) writeFileSync(join(values.svg, `${trace.name}-${comparison.scenario}.svg`), chartOf(comparison));
+  }
+  if (comparisons.length > 1) summarize(comparisons);
+  if (values.json) writeFileSync(values.json, `${JSON.stringify({ trace: trace.name, comparisons }, null, 2)}\n`);
+}
+
+/** How often balanced wins against a threshold that suits the scenario, and against the one threshold that suits all of them best. */
+function summarize(comparisons: Comparison[]): void {
+  const won = (verdict: Comparison['verdict']) =>
+    comparisons.filter((comparison) => comparison.verdict === verdict).map(({ scenario }) => scenario);
+  const listed = (names: string[]) => (names.length > 0 ? ` (${names.join(', ')})` : '');
+  const [better, worse, same] = [won('better'), won('worse'), won('no difference')];
+  console.log(
+    `Against the best threshold for each scenario, balanced is better in ${better.length} of ${comparisons.length}${listed(better)}, worse in ${worse.length}${listed(worse)}, and no difference can be told in ${same.length}${listed(same)}.`,
+  );
+  const { router, differences } = oneForAll(comparisons);
+  const above = differences.filter(({ low }) => low > 0).length;
+  const below = differences.filter(({ high }) => high < 0).length;
+  console.log(
+    `Against the one threshold that is best over all of them (${router}), it is better in ${above} and worse in ${below}; relative to balanced's score, that threshold is worse by ${(100 * bootstrap(differences.map((one, i) => one.mean / comparisons[i]!.rows[0]!.score)).mean).toFixed(0)} % on average.`,
+  );
+}
+
+/** The threshold whose scores, in those of balanced, are the least on average: who configures one does not know which scenario comes. */
+function oneForAll(comparisons: Comparison[]): { router: string; differences: Interval[] } {
+  const names = comparisons[0]!.sweep.map(({ router }) => router);
+  const relative = (index: number) => comparisons.reduce((sum, { sweep, rows }) => sum + sweep[index]!.score / rows[0]!.score, 0);
+  const best = names.reduce((a, _, i) => (relative(i) < relative(a) ? i : a), 0);
+  return { router: names[best]!, differences: comparisons.map(({ sweep }) => sweep[best]!.worseBy) };
+}
