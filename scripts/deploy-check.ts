@@ -13,6 +13,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const WORKERS = [
   { name: 'nearside (gateway)', config: 'wrangler.toml', out: 'dist/gateway' },
   { name: 'nearside-edge (engine)', config: 'worker/edge/wrangler.toml', out: 'dist/edge' },
+  { name: 'nearside-stage (a stage of a pipeline)', config: 'worker/edge/stage/wrangler.toml', out: 'dist/stage' },
   { name: 'nearside-difficulty (off by default)', config: 'worker/difficulty/wrangler.toml', out: 'dist/difficulty' },
 ];
 const MAX_GZIP_BYTES = 10_000_000;

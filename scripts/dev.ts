@@ -2,17 +2,21 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { writeEngineConfig } from './dev/engine-config.ts';
+import type { Manifest } from '../models/pack/manifest.ts';
+import { encodePlan } from '../wasm/engine/pipeline/encode-plan.ts';
+import { planStages } from '../wasm/engine/pipeline/plan.ts';
+import { writeEngineConfig, writeStageConfigs } from './dev/engine-config.ts';
 import { makeFixturePack } from './dev/fixture-pack.ts';
 import { copyPackToR2 } from './dev/local-r2.ts';
 import { runWrangler } from './dev/wrangler.ts';
 
-const HELP = `npm run dev -- [--port N] [--model PACK_DIR] [--var NAME:VALUE]...
+const HELP = `npm run dev -- [--port N] [--model PACK_DIR [--pipeline]] [--var NAME:VALUE]...
 
 Serves the gateway and the edge engine on http://127.0.0.1:8787, in development mode (no API key needed).
 
   --port N           listen on another port
   --model PACK_DIR   answer with this pack instead of the small demo model; make one with: npm run -s models -- pack SOURCE PACK_DIR
+  --pipeline         place the model in a pipeline of Workers, as on Cloudflare (docs/pipeline.md); see also: npm run -s models -- plan PACK_DIR
   --fixture          answer with random weights: noise, but as much of it as is asked for
   --var NAME:VALUE   set a variable, for instance NEARSIDE_ORIGIN_URL:http://127.0.0.1:8080/v1; may be repeated`;
 
@@ -32,6 +36,7 @@ interface Options {
   model: string | null;
   /** Serve random weights, which never stop answering. */
   fixture: boolean;
+  pipeline: boolean;
   /** NAME:VALUE each. */
   vars: string[];
 }
@@ -41,10 +46,11 @@ function readOptions(): Options | null {
     port: { type: 'string', default: '8787' },
     model: { type: 'string' },
     fixture: { type: 'boolean', default: false },
+    pipeline: { type: 'boolean', default: false },
     var: { type: 'string', multiple: true },
     help: { type: 'boolean', short: 'h' },
   } as const;
-  let values: { port: string; model?: string; fixture: boolean; var?: string[]; help?: boolean };
+  let values: { port: string; model?: string; fixture: boolean; pipeline: boolean; var?: string[]; help?: boolean };
   try {
     values = parseArgs({ options }).values;
   } catch (error) {
@@ -58,7 +64,15 @@ function readOptions(): Options | null {
   const wrong = vars.find((text) => !/^[A-Z_][A-Z0-9_]*:/.test(text));
   if (wrong !== undefined) throw new UsageError(`--var must be NAME:VALUE, and "${wrong.split(':')[0]}" is not.`);
   if (values.fixture && values.model !== undefined) throw new UsageError('--fixture and --model exclude each other: leave one out.');
-  return { port, model: values.model === undefined ? null : resolve(values.model), fixture: values.fixture, vars };
+  if (values.pipeline && values.model === undefined)
+    throw new UsageError('--pipeline wants --model: the demo model fits into one Worker many times over.');
+  return {
+    port,
+    model: values.model === undefined ? null : resolve(values.model),
+    fixture: values.fixture,
+    pipeline: values.pipeline,
+    vars,
+  };
 }
 
 function checkPortIsFree(port: number): Promise<void> {
@@ -77,12 +91,14 @@ interface PreparedModel {
   assets: string;
   /** The engine's variables. */
   vars: Record<string, string>;
+  /** The stages that hold it, and their variables; null when the engine does. */
+  stages?: { count: number; vars: Record<string, string> };
   /** A line for people. */
   about: string;
 }
 
 /** Puts the model where the engine finds it. */
-async function prepareModel({ model, fixture }: Options): Promise<PreparedModel> {
+async function prepareModel({ model, fixture, pipeline }: Options): Promise<PreparedModel> {
   const demo = join(ROOT, 'models/demo/pack');
   if (fixture) {
     const assets = join(ROOT, '.cache/fixture-assets');
@@ -96,7 +112,8 @@ async function prepareModel({ model, fixture }: Options): Promise<PreparedModel>
   if (model === null)
     return { assets: demo, vars: {}, about: `nearside-demo, for trying things out (models/demo/README.md). ${USE_A_MODEL}` };
   const onCopy = (megabytes: number) => console.log(`Copying ${megabytes.toFixed(0)} MB into local R2, this once ...`);
-  const { name, fixture: random, prefix } = await copyPackToR2(model, join(ROOT, 'worker/edge/wrangler.toml'), STATE, onCopy);
+  const { name, fixture: random, prefix, manifest } = await copyPackToR2(model, join(ROOT, 'worker/edge/wrangler.toml'), STATE, onCopy);
+  if (pipeline) return { assets: demo, ...(await planPipeline(manifest, prefix)) };
   return {
     assets: demo,
     vars: { NEARSIDE_EDGE_PACK: prefix, NEARSIDE_EDGE_MEMORY_BYTES: MEMORY_BYTES },
@@ -104,14 +121,29 @@ async function prepareModel({ model, fixture }: Options): Promise<PreparedModel>
   };
 }
 
+async function planPipeline(manifest: Manifest, prefix: string): Promise<Omit<PreparedModel, 'assets'>> {
+  const plan = planStages(manifest);
+  const { length } = plan.stages;
+  if (length === 1) throw new UsageError(`${manifest.name} fits into one Worker: leave out --pipeline.`);
+  const vars = { NEARSIDE_EDGE_PACK: prefix, NEARSIDE_EDGE_PLAN: encodePlan(plan) };
+  return {
+    // All stages compute in one process here, so there is nothing to gain from several batches at once.
+    vars: { ...vars, NEARSIDE_EDGE_PLACEMENT: 'pipeline', NEARSIDE_EDGE_TURNS: '1' },
+    stages: { count: length, vars },
+    about: `${manifest.name}${manifest.fixture ? ', RANDOM WEIGHTS,' : ''} in ${length} stages, for ${plan.sessions} requests of ${plan.contextLength} tokens at once`,
+  };
+}
+
 async function serve(options: Options): Promise<number> {
   const { port, vars } = options;
   await checkPortIsFree(port);
-  const { assets, vars: engineVars, about } = await prepareModel(options);
+  const { assets, vars: engineVars, stages, about } = await prepareModel(options);
   const forEngine = vars
     .filter((text) => text.startsWith('NEARSIDE_EDGE_'))
     .map((text) => [text.slice(0, text.indexOf(':')), text.slice(text.indexOf(':') + 1)]);
-  const engine = await writeEngineConfig(ROOT, `engine-${port}`, assets, { ...engineVars, ...Object.fromEntries(forEngine) });
+  const placed = stages ? { prefix: `stage-${port}`, count: stages.count } : null;
+  const engine = await writeEngineConfig(ROOT, `engine-${port}`, assets, { ...engineVars, ...Object.fromEntries(forEngine) }, placed);
+  const stageConfigs = stages && placed ? await writeStageConfigs(ROOT, placed, stages.vars) : [];
   const origin = vars.find((text) => text.startsWith('NEARSIDE_ORIGIN_URL:'));
   console.log(`Nearside, development server
   API          http://127.0.0.1:${port}/v1
@@ -120,7 +152,7 @@ async function serve(options: Options): Promise<number> {
   Stop         Ctrl-C
 `);
   return runWrangler(ROOT, [
-    ...['dev', '--config', join(ROOT, 'wrangler.toml'), '--config', engine],
+    ...['dev', '--config', join(ROOT, 'wrangler.toml'), ...[engine, ...stageConfigs].flatMap((path) => ['--config', path])],
     ...['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0', '--persist-to', STATE],
     ...['NEARSIDE_DEV:1', ...vars].flatMap((text) => ['--var', text]),
   ]);

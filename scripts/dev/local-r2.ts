@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FolderStorage } from '../../models/pack/folder-storage.ts';
+import type { Manifest } from '../../models/pack/manifest.ts';
 import { openPack } from '../../models/pack/reader.ts';
 import { openLocalBucket } from '../../models/r2/local-bucket.ts';
 import { pushPack } from '../../models/r2/push-pack.ts';
@@ -17,7 +18,7 @@ export async function copyPackToR2(
   configPath: string,
   statePath: string,
   onCopy: (megabytes: number) => void,
-): Promise<{ name: string; fixture: boolean; prefix: string }> {
+): Promise<{ name: string; fixture: boolean; prefix: string; manifest: Manifest }> {
   // Before the bucket is opened, which takes a second: a folder that is no pack is a common mistake.
   await openPack(new FolderStorage(folder));
   const text = await readFile(join(folder, 'manifest.json'));
@@ -28,7 +29,7 @@ export async function copyPackToR2(
       if (done === 0) onCopy(total / 1e6);
     };
     const { manifest } = await pushPack(folder, bucket, { prefix, connections: 1, onProgress });
-    return { name: manifest.name, fixture: manifest.fixture, prefix };
+    return { name: manifest.name, fixture: manifest.fixture, prefix, manifest };
   } finally {
     await bucket.close();
   }
