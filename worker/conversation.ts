@@ -12,29 +12,23 @@ const mostConversations = 4_096;
  * every later turn of every conversation a hop (KV also takes up to a minute to tell others), for what the confidence gate finds out again where it is forgotten.
  */
 export class Escalations {
-  readonly #now: () => number;
   /** When they were escalated; the least recent first. */
   readonly #known = new Map<string, number>();
   #secret: CryptoKey | null = null;
-
-  /** @param now milliseconds */
-  constructor(now: () => number = Date.now) {
-    this.#now = now;
-  }
 
   /** Whether an earlier turn was escalated within the hour. */
   async includes(caller: string, messages: readonly ChatMessage[]): Promise<boolean> {
     const last = messages.findLastIndex(({ role }) => role === 'assistant');
     if (last <= 0 || this.#known.size === 0) return false;
     const at = this.#known.get(await this.#name(caller, messages.slice(0, last)));
-    return at !== undefined && this.#now() - at < lifetime;
+    return at !== undefined && Date.now() - at < lifetime;
   }
 
   /** A turn with these messages is answered by the origin, for good. */
   async add(caller: string, messages: readonly ChatMessage[]): Promise<void> {
     const name = await this.#name(caller, messages);
     this.#known.delete(name);
-    this.#known.set(name, this.#now());
+    this.#known.set(name, Date.now());
     if (this.#known.size > mostConversations) this.#known.delete(this.#known.keys().next().value!);
   }
 

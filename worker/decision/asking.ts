@@ -70,7 +70,7 @@ export class Asker {
       gate,
       saw: (figures) => edge.saw(figures),
       goesOn(start) {
-        knowledge.counted(features.promptTokens, start.promptTokens);
+        knowledge.counted(features.estimatedTokens, start.promptTokens);
         return chosen.race || placeExactly(placement, start);
       },
       ended(went: EdgeAnswered) {

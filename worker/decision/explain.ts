@@ -34,7 +34,7 @@ export function routeReport({ chosen, features, policy }: Placement): RouteRepor
     gate: chosen.route === 'edge' && chosen.gate !== null,
     race: chosen.race,
     features: {
-      prompt_tokens: features.promptTokens,
+      prompt_tokens: features.promptTokens ?? features.estimatedTokens,
       prompt_bytes: features.promptBytes,
       max_tokens: features.maxTokens,
       stream: features.stream,
