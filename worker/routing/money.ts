@@ -39,21 +39,23 @@ export function originUsd(origin: OriginEstimate, promptTokens: number, outputTo
  * of the capacity in use:
  *
  *     usd = u · c · busy ÷ slots                      the place it takes from others: nothing on an idle node, its full share on a full one
- *         + grow(u) · c · (start + keep) ÷ slots      the node that has to be added when those there are full
+ *         + grow(u) · c · L ÷ (slots + (λc + λf)·L)   the node that has to be added when those there are full, for L = start + T
  *         + w · c · (up(λc + λf) - up(λc)) ÷ λf       the time that nodes are kept for such requests
  *         + (1-w) · c · (start + T) · e^(-λc·T) ÷ (1 + λf·T)    the node that has to be started for them
  *
  * up(λ) = 1 - e^(-λT) is the part of the time that a node with Poisson arrivals is up. So the third part is c·T·e^(-λc·T) when such requests are rare: nearly nothing
  * where others keep the node up anyway, all of the idle time where nobody does. Where they are many and alone it is c ÷ λf, the node's price shared by all of
- * them, because they are all decided alike: each for itself would be "nearly free" on a node that all of them together keep. The fourth part is shared by those
- * that are expected before the node is let go. A pool that is always on costs the first two. Every part is continuous in every figure.
+ * them, because they are all decided alike: each for itself would be "nearly free" on a node that all of them together keep. The second and the fourth part are shared
+ * by those that are expected before the node is let go: of a burst by as many as fill it, of steady traffic by all that come meanwhile. A pool that is always on costs the first two. Every part is continuous in every figure.
  */
 function gpuUsd(origin: OriginEstimate, price: GpuPrice, busyMs: number): Cost {
   const { use, warmth, committedPerSecond, freePerSecond } = origin;
   const perSecond = price.usdPerHour / 3600;
   const kept = price.keepSeconds ?? leastLeaseSeconds;
   const place = (use * perSecond * busyMs) / 1000 / price.slots;
-  const grown = price.scalesOut ? (growth(use) * perSecond * (price.startSeconds + kept)) / price.slots : 0;
+  const lease = price.startSeconds + kept;
+  const sharing = price.slots + (committedPerSecond + freePerSecond) * lease;
+  const grown = price.scalesOut ? (growth(use) * perSecond * lease) / sharing : 0;
   if (price.keepSeconds === null) return { usd: place + grown, startUsd: grown };
   const othersKeepIt = Math.exp(-committedPerSecond * kept);
   const keep = perSecond * othersKeepIt * partUp(freePerSecond, kept);

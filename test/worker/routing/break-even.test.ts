@@ -81,6 +81,14 @@ describe('what they cost on a GPU by the hour', () => {
     expect(gpu(0, 0, { price: { ...price, scalesOut: false }, use: 1 })).toBeLessThan(1e-5);
   });
 
+  it('that has to be added, shared by all that come while it is there', () => {
+    const price = { ...unknownOriginPrice, keepSeconds: null };
+    const burst = gpu(0, 0, { price, use: 1 });
+    expect(burst).toBeCloseTo((120 + 600) / 3600 / 32, 3);
+    // At ten a second a node of 720 s is shared by more than 7,000.
+    expect(gpu(18_000, 18_000, { price, use: 1 })).toBeLessThan(burst / 100);
+  });
+
   it('changes little with little, in every figure', () => {
     const figures = { use: 0.9, warmth: 0.5, committedPerSecond: 0.001, freePerSecond: 0.01 };
     for (const name of Object.keys(figures) as (keyof typeof figures)[]) {
