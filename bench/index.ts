@@ -26,6 +26,10 @@ const BENCHMARKS: Record<string, Benchmark> = {
     about: 'what the gateway adds to a call: beside the origin alone, a bare pass-through Worker and Portkey, whole and streamed',
     load: () => import('./gateway.ts'),
   },
+  pipeline: {
+    about: 'a model over several isolates beside one: decode, memory of each, cold start, answers while stages are killed, soak',
+    load: () => import('./pipeline.ts'),
+  },
   quality: {
     about: 'what quantization costs: perplexity and top-1 agreement of q4_0 and q8_0 packs against f32',
     load: () => import('./quality.ts'),
