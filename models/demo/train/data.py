@@ -16,7 +16,7 @@ REFUSAL = "Sorry, I can't help with that."
 SEED = 2035
 EVAL_PER_JOB = 80
 # The harder a job is to learn, the more often it is shown.
-WEIGHTS = {'membership': 5, 'comparison': 5, 'plural': 2.5, 'past': 2.5, 'json': 1.6, 'email': 0.7, 'language': 0.6, 'capital': 0.8, 'date': 0.5, 'amount': 0.4, 'city': 0.7, 'sentiment': 0.6, 'topic': 0.3, 'refusal': 1.4}
+WEIGHTS = {'membership': 3, 'comparison': 3.5, 'plural': 3, 'past': 5, 'json': 3.5, 'email': 1.6, 'language': 1.2, 'capital': 0.8, 'date': 0.8, 'amount': 0.5, 'city': 0.8, 'sentiment': 0.9, 'topic': 0.4, 'refusal': 2.6}
 
 SYSTEM = '''You are a helpful assistant.
 You are a helpful assistant. Answer briefly.

@@ -7,7 +7,7 @@ from news import TOPICS, headline
 from phrases import PHRASES
 from sentiment import opinion
 from words import (ALSO, CATEGORIES, IRREGULAR_PASTS, IRREGULAR_PLURALS, PRODUCTS, Split, capitals, cities, first_names, held_out, invented, last_names, nouns,
-                   regular_past, regular_plural, verbs)
+                   lexicon, regular_past, regular_plural, verbs)
 
 QUOTES = ('"{}"', "'{}'", '{}', '{}', '{}', '“{}”')
 
@@ -180,19 +180,32 @@ def invented_regular(rng, name):
             return word
 
 
+def shuffled(rng, items):
+    return rng.sample(items, k=len(items))
+
+
+LEXICON = {'plural': ('noun', 'NNS'), 'past': ('verb', 'VBD')}
+
+
 def inflection(name, words, irregular, rule):
+    turns = []
+
     def job(rng, held):
-        if held:
-            word = rng.choice([w for w in words().test if w not in irregular])
+        if held:  # One word after the other, so that all count alike.
+            if not turns:
+                turns.extend(shuffled(rng, [w for w in words().test if w not in irregular]))
+            word = turns.pop()
             return phrase(rng, name, x=word), rule(word)
         kind = rng.random()
-        if kind < 0.25:
+        if kind < 0.2:
             word = rng.choice(sorted(irregular))
             return phrase(rng, name, x=word), irregular[word]
-        if kind < 0.45:
+        if kind < 0.3:
             word = invented_regular(rng, name)
-            return phrase(rng, name, x=word), rule(word)
-        word = words().pick(rng, False)
+        elif kind < 0.65:
+            word = rng.choice(lexicon(*LEXICON[name]))
+        else:
+            word = words().pick(rng, False)
         return phrase(rng, name, x=word), rule(word)
 
     return job

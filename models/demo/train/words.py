@@ -1,5 +1,7 @@
 """Word lists of the demo model's data: lists that PyPI packages carry, and lists written for this script."""
 
+import csv
+import gzip
 import importlib
 import os
 import random
@@ -165,6 +167,20 @@ def verbs():
             if lemminflect.getInflection(word, 'VBD')[:1] == (regular_past(word),):
                 found.append(word)
     return Split(found)
+
+
+@lru_cache
+def lexicon(part, tag):
+    """Regular words of the lexicon that lemminflect carries, for training only: held-out words and what VADER rates clearly negative are left out."""
+    rule, tested = (regular_past, verbs().test) if tag == 'VBD' else (regular_plural, nouns().test)
+    with open(os.path.join(os.path.dirname(vaderSentiment.__file__), 'vader_lexicon.txt'), encoding='utf-8') as lines:
+        negative = {word for word, valence, *_ in (line.split('\t') for line in lines) if float(valence) < -1}
+    irregular = IRREGULAR_PASTS if tag == 'VBD' else IRREGULAR_PLURALS
+    left_out = {*tested, *irregular, *negative}
+    with gzip.open(os.path.join(os.path.dirname(lemminflect.__file__), 'resources', 'infl_lu.csv.gz'), 'rt', encoding='utf-8') as lines:
+        words = sorted({row[0] for row in csv.reader(lines) if row[1] == part})
+    plain = (w for w in words if w.isascii() and w.isalpha() and w.islower() and 4 <= len(w) <= 10 and w not in left_out)
+    return [w for w in plain if lemminflect.getInflection(w, tag) == (rule(w),)]
 
 
 ONSETS = 'b c d f g h j k l m n p r s t v w z br ch cl cr dr fl gr pl pr sh sl sp st str th tr bl kr sk sn sw'.split()
