@@ -170,6 +170,23 @@ describe('the queue', () => {
     await running[1]!.return?.();
     await waitForStatus(client, { running: 0, queued: 0 });
   });
+
+  it('is told with every reply, and so is whether the model had to be loaded', async () => {
+    const client = freshClient();
+    expect((await client.status()).figures).toMatchObject({ warm: false, running: 0, queued: 0, slots: 2, loadMs: null });
+    const first = await ask(client);
+    expect(first.events[0]).toMatchObject({ type: 'start', cold: true, figures: { warm: true, running: 1, queued: 0, slots: 2 } });
+    // Its own place is free by then.
+    expect(first.last).toMatchObject({ figures: { running: 0, decode: expect.any(Number), decodeBatch: 1, loadMs: expect.any(Number) } });
+    const leaving = new AbortController();
+    const running = [await startEndless(client, leaving.signal), await startEndless(client)];
+    const waiting = ask(client);
+    await waitForStatus(client, { running: 2, queued: 1 });
+    expect(await client.generate(request(), never)).toMatchObject({ accepted: false, figures: { running: 2, queued: 1, slots: 2 } });
+    leaving.abort();
+    expect((await waiting).events[0]).toMatchObject({ cold: false, figures: { running: 2, queued: 0 } });
+    await running[1]!.return?.();
+  });
 });
 
 describe('a client that leaves', () => {

@@ -202,6 +202,7 @@ it('rates count tokens of a session over the time of its turns', async () => {
   expect(scheduler.rates).toEqual({ prefill: null, decode: null });
   await Promise.all([play(scheduler, 'a', [], 8), play(scheduler, 'b', [], 8)]);
   expect(scheduler.rates).toEqual({ prefill: null, decode: 100 });
+  expect(scheduler.decodeBatch).toBeCloseTo(2, 1);
   await play(scheduler, 'c', [32, 32], 0);
   expect(scheduler.rates.prefill).toBe(3200);
 });
