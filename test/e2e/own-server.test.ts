@@ -1,0 +1,154 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { json } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildServer } from '../../scripts/server/build.ts';
+import { type FaultOrigin, startFaultOrigin } from '../support/fault-origin.ts';
+import { type Program, startProgram } from '../support/own-server.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+/** The built programs, gateway and engine in processes of their own, as on a server of one's own. */
+const folder = temporaryFolder();
+const home = join(folder, 'server');
+const NEARSIDE_WORKERD = join(dirname(createRequire(import.meta.url).resolve('workerd/package.json')), 'bin/workerd');
+const ROOT = join(import.meta.dirname, '../..');
+let origin: FaultOrigin;
+let edge: Program;
+
+beforeAll(async () => {
+  await buildServer(home);
+  origin = await startFaultOrigin();
+  edge = await startProgram(home, ['edge', '--model', join(ROOT, 'models/demo/pack'), '--port', '0', '--threads', '1'], {
+    NEARSIDE_EDGE_KEY: 'shared',
+  });
+});
+
+afterAll(async () => {
+  edge?.process.kill('SIGKILL');
+  await origin?.close();
+});
+
+const ask = (url: string, model: string, content: string, more: object = {}) =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: 'Bearer sesame' },
+    body: JSON.stringify({ model, max_tokens: 16, messages: [{ role: 'user', content }], ...more }),
+  });
+
+describe.each(['workerd', 'node'])('the gateway in %s', (runtime) => {
+  const settings = join(folder, `settings-${runtime}`);
+  const origins = join(folder, `origins-${runtime}.json`);
+  const pool = (model: string) => JSON.stringify([{ model, modalities: ['text', 'image'], endpoints: [{ name: 'a', url: origin.url }] }]);
+  const start = () =>
+    startProgram(
+      home,
+      ['gateway', '--host', '127.0.0.1', '--port', '0', '--runtime', runtime, '--settings', settings, '--origins', origins],
+      {
+        NEARSIDE_WORKERD,
+        NEARSIDE_EDGE_URL: edge.url,
+        NEARSIDE_EDGE_KEY: 'shared',
+      },
+    );
+  let gateway: Program;
+
+  beforeAll(async () => {
+    // SHA-256 of "sesame".
+    writeFileSync(settings, '# who may call\nNEARSIDE_API_KEYS="d0c04f4b1951e4aeaaec8223ed2039e542f3aae805a6fa7f6d794e5afff5d272"\n');
+    writeFileSync(origins, pool('big'));
+    gateway = await start();
+  });
+  afterAll(() => gateway?.process.kill('SIGKILL'));
+
+  it('answers from the engine, and from an origin', async () => {
+    expect((await fetch(`${gateway.url}/readyz`)).status).toBe(200);
+    const small = await ask(gateway.url, 'nearside-demo', 'What is the capital of France?');
+    expect(small.headers.get('x-nearside-route')).toBe('edge');
+    expect(await small.json()).toMatchObject({ choices: [{ message: { content: 'Paris' } }] });
+    const big = await ask(gateway.url, 'big', 'role; tokens 3; finish; done', { stream: true });
+    expect(big.headers.get('x-nearside-route')).toBe('origin');
+    expect(await big.text()).toContain('[DONE]');
+    expect((await fetch(`${gateway.url}/v1/models`)).status).toBe(401);
+    const pixel = 'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+    const content = [{ type: 'image_url', image_url: { url: pixel } }];
+    const seen = await ask(gateway.url, 'big', '', { messages: [{ role: 'user', content }] });
+    expect(seen.status).toBe(200);
+    const broken = [{ type: 'image_url', image_url: { url: 'data:image/png;base64,?' } }];
+    expect((await ask(gateway.url, 'big', '', { messages: [{ role: 'user', content: broken }] })).status).toBe(400);
+  });
+
+  it('reads its settings again on SIGHUP, with a stream running and no request refused', async () => {
+    const stream = await ask(gateway.url, 'big', 'role; tokens 40 25; finish; done', { stream: true });
+    writeFileSync(origins, pool('bigger'));
+    let running = true;
+    const probing = (async () => {
+      while (running) expect((await fetch(`${gateway.url}/healthz`, { headers: { connection: 'close' } })).status).toBe(200);
+    })();
+    gateway.process.kill('SIGHUP');
+    await gateway.said('"reloaded"');
+    expect(await stream.text()).toContain('[DONE]');
+    running = false;
+    await probing;
+    expect((await ask(gateway.url, 'bigger', '')).status).toBe(200);
+    expect((await ask(gateway.url, 'big', '')).status).toBe(404);
+  });
+
+  it('goes on with what it has when the new settings are wrong, and says what is', async () => {
+    writeFileSync(origins, '[{"model": "bigger"}]');
+    gateway.process.kill('SIGHUP');
+    await gateway.said('"not_reloaded"');
+    expect(gateway.output()).toContain('NEARSIDE_ORIGINS');
+    expect((await ask(gateway.url, 'bigger', '')).status).toBe(200);
+    writeFileSync(origins, pool('big'));
+  });
+
+  it('told to stop, finishes the stream that runs, sends others away, and ends', async () => {
+    const stream = await ask(gateway.url, 'bigger', 'role; tokens 60 25; finish; done', { stream: true });
+    gateway.process.kill('SIGTERM');
+    let ready = await fetch(`${gateway.url}/readyz`);
+    while (ready.status === 200) ready = await fetch(`${gateway.url}/readyz`);
+    expect(ready.status).toBe(503);
+    const late = await ask(gateway.url, 'bigger', '');
+    expect([late.status, late.headers.get('retry-after')]).toEqual([503, '1']);
+    expect(await stream.text()).toContain('[DONE]');
+    expect(await gateway.exited).toEqual([0, null]);
+    // Whatever had the socket is gone too.
+    await expect(fetch(`${gateway.url}/readyz`)).rejects.toThrow();
+  });
+
+  it('refuses settings that cannot work in one sentence', async () => {
+    writeFileSync(settings, 'NEARSIDE_KEEPALIVE_MS=soon\n');
+    await expect(start()).rejects.toThrow(/NEARSIDE_KEEPALIVE_MS is not valid/);
+    writeFileSync(settings, 'a secret without a name\n');
+    const error = await start().catch(String);
+    expect(error).toMatch(/settings-\w+, line 1: write NEARSIDE_NAME=VALUE/);
+    expect(error).not.toContain('a secret');
+  });
+});
+
+it('serves https by file', async () => {
+  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(ROOT, 'test/fixtures/tls', name)) as [string, string];
+  for (const runtime of ['workerd', 'node']) {
+    const args = ['gateway', '--host', '127.0.0.1', '--port', '0', '--runtime', runtime, '--tls-key', key, '--tls-cert', cert];
+    const gateway = await startProgram(home, args, { NEARSIDE_WORKERD, NEARSIDE_DEV: '1' });
+    expect(gateway.url).toMatch(/^https:/);
+    const [response] = (await once(get(`${gateway.url}/healthz`, { ca: readFileSync(cert) }), 'response')) as [IncomingMessage];
+    expect(await json(response)).toMatchObject({ status: 'ok' });
+    gateway.process.kill('SIGTERM');
+    expect(await gateway.exited).toEqual([0, null]);
+  }
+});
+
+it('has everything that it needs in its folder', () => {
+  expect(existsSync(join(home, 'node_modules'))).toBe(false);
+  expect(
+    execFileSync(process.execPath, [join(home, 'bin/nearside'), 'models', 'verify', join(ROOT, 'models/demo/pack')], {
+      cwd: '/',
+      encoding: 'utf8',
+    }),
+  ).toMatch(/\S/);
+});
