@@ -70,7 +70,7 @@ export class Attempt {
       this.#gateway.remember(request, decision);
       this.#traffic = {
         pool: decision.expected.origin?.model ?? null,
-        free: decision.runnerUp !== null && !(process.env.FREE && decision.reasons.includes('low_confidence')),
+        free: decision.runnerUp !== null,
       };
     }
     const gate = decision.route === 'edge' ? decision.gate : null;
@@ -107,10 +107,11 @@ export class Attempt {
     };
     clock.after(way, () => {
       if (!this.#runs.includes(run)) return;
+      if (request.promptTokens > scenario.edge.maxPromptTokens) return heard(() => this.#failed(run, 'prompt_too_long'));
       const job = replicas[replica]!.submit(request, {
         started: (cachedTokens, queueMs, cold) => {
           Object.assign(seen, { cached: cachedTokens, disturbed: cold || queueMs > 0 });
-          heard(() => this.#gateway.cachedTokens.set(request.key, cachedTokens));
+          heard(() => {});
         },
         token: (tokens) => {
           const last = tokens >= Math.min(request.outputTokens, request.maxTokens ?? scenario.edge.maxTokens);
@@ -224,7 +225,7 @@ export class Attempt {
     this.#runs = [run];
   }
 
-  #failed(run: Run, code: 'low_gate' | 'queue_full' | 'origin_unavailable'): void {
+  #failed(run: Run, code: 'low_gate' | 'queue_full' | 'prompt_too_long' | 'origin_unavailable'): void {
     run.cancel();
     this.#runs = this.#runs.filter((other) => other !== run);
     const placed = this.#placed;

@@ -1,7 +1,7 @@
 import { policyOf } from '../../worker/routing/policies.ts';
 import { bootstrap, type Interval } from './bootstrap.ts';
 import { type Figures, figuresOf, scoreOf } from './figures.ts';
-import { allEdge, allOrigin, type Measure, ours, type Router, randomMix, threshold } from './routers.ts';
+import { allEdge, allOrigin, type Measure, ours, type Router, randomMix, threshold, weightsOnly, withoutFloor } from './routers.ts';
 import type { Scenario } from './scenario.ts';
 import { type RunResult, simulate } from './simulate.ts';
 import type { Trace } from './traces.ts';
@@ -51,6 +51,7 @@ export async function compare(scenario: Scenario, trace: Trace): Promise<Compari
   };
   const rows = [row('balanced', 'ours', reference)];
   for (const name of ['latency', 'cost', 'edge-first'] as const) rows.push(row(name, 'ours', await play(ours(name))));
+  for (const router of [withoutFloor, weightsOnly]) rows.push(row(router.name, 'ours', await play(router)));
   for (const router of [allOrigin, allEdge]) rows.push(row(router.name, 'baseline', await play(router)));
 
   const sweep: Row[] = [];

@@ -1,12 +1,11 @@
+import type { EdgeDirectory } from '../../worker/edge/directory.ts';
+import { Knowledge } from '../../worker/knowledge.ts';
 import type { Endpoint } from '../../worker/origin/endpoint.ts';
 import { Pool } from '../../worker/origin/pool.ts';
-import { estimateAnswer } from '../../worker/routing/answer-lengths.ts';
 import { autoModel } from '../../worker/routing/decide.ts';
-import { type EdgeTraits, estimateEdge, estimateOrigin, type OriginTraits } from '../../worker/routing/estimate.ts';
 import type { Estimates } from '../../worker/routing/estimates.ts';
-import type { EdgeFigures, GpuPrice, OriginFigures, Snapshot } from '../../worker/routing/figures.ts';
-import { type Learned, learn, learnedEdge, learnedOrigin, nothingLearned } from '../../worker/routing/learning.ts';
-import { type Decision, type Features, type Limits, plainFeatures, type Route } from '../../worker/routing/types.ts';
+import type { EdgeFigures, GpuPrice, Outcome, Snapshot } from '../../worker/routing/figures.ts';
+import { type Decision, type Features, type Limits, plainFeatures } from '../../worker/routing/types.ts';
 import { Attempt, type Course } from './attempt.ts';
 import type { Clock } from './clock.ts';
 import type { EdgeReplica } from './edge-replica.ts';
@@ -28,8 +27,6 @@ export interface World {
 export const edgeModel = 'edge';
 export const originModel = 'origin';
 
-/** What was seen of a route some time ago says nothing about flapping, milliseconds. */
-const routeMemoryMs = 60_000;
 /** The monitor looks at the nodes so often while there are requests (NEARSIDE_ORIGIN_POLL_MS). */
 const pollMs = 1_500;
 
@@ -39,26 +36,21 @@ export class SimGateway {
   readonly limits: Limits;
   /** The gateway's own books about the nodes, and its choice among them (worker/origin). */
   readonly pool: Pool;
-  learned: Learned = nothingLearned;
+  /** What it knows (worker/knowledge.ts), and what each replica said last. */
+  readonly #knowledge: Knowledge;
   readonly edgeSeen: (Snapshot<EdgeFigures> | null)[];
-  #originSeen: Snapshot<OriginFigures> | null = null;
-  /** Tokens of a key's prompts that the edge had already. */
-  readonly cachedTokens = new Map<string, number>();
-  readonly #routes = new Map<string, { route: Route; at: number }>();
-  readonly #traits: { edge: EdgeTraits; origin: OriginTraits };
+  #polledAt = Number.NEGATIVE_INFINITY;
 
   constructor(world: World) {
     this.world = world;
     const { edge, origin } = world.scenario;
     this.limits = { edgeMaxPromptTokens: edge.maxPromptTokens, edgeMaxTokens: edge.maxTokens };
     this.edgeSeen = world.replicas.map(() => null);
+    this.#knowledge = new Knowledge(edgePriceOf(edge));
     const timeouts = { headers: 1, perThousandTokens: 1, firstToken: 1, thinkingFirstToken: 1, idle: 1, total: 1 };
-    const endpoints = Array.from({ length: world.pool.endpoints }, (_, i) => endpointConfig(`gpu-${i}`));
-    this.pool = new Pool({ model: originModel, endpoints, fallback: [], timeouts, retries: 2, hedging: false }, null);
-    this.#traits = {
-      edge: { price: edgePriceOf(edge), contextTokens: null, calibration: simulatedCalibration(edge.gate) },
-      origin: { price: gpuPrice(origin), contextTokens: null, regions: [null], quality: configuredOriginQuality },
-    };
+    const endpoints = Array.from({ length: world.pool.endpoints }, (_, i) => endpointConfig(`gpu-${i}`, gpuPrice(origin)));
+    const quality = configuredOriginQuality;
+    this.pool = new Pool({ model: originModel, endpoints, fallback: [], timeouts, retries: 2, hedging: false, quality }, null);
   }
 
   /** @param done is called once, with what came of it */
@@ -74,13 +66,12 @@ export class SimGateway {
   }
 
   /** The decision of a request that both routes could take, for hysteresis. */
-  remember({ key, kind }: SimRequest, decision: Decision): void {
-    if (decision.route !== 'none' && decision.runnerUp)
-      this.#routes.set(`${kind} ${key}`, { route: decision.route, at: this.world.clock.now });
+  remember({ key: caller, kind }: SimRequest, decision: Decision): void {
+    this.#knowledge.decided(decision, { caller, kind }, this.world.clock.now);
   }
 
-  learn(outcome: Parameters<typeof learn>[1]): void {
-    this.learned = learn(this.learned, outcome);
+  learn(outcome: Outcome): void {
+    this.#knowledge.learn(outcome);
   }
 
   endpointIndex(endpoint: Endpoint): number {
@@ -96,65 +87,53 @@ export class SimGateway {
     return load(b) < load(a) ? b : a;
   }
 
+  /** As worker/features.ts has them, of a text whose length in tokens is estimated rightly. */
   #features(request: SimRequest): Features {
-    const { key, kind, promptTokens, maxTokens, stream, originOnly, judgement } = request;
-    const before = this.#routes.get(`${kind} ${key}`);
+    const { key: caller, kind, promptTokens, maxTokens, stream, originOnly, judgement } = request;
     return {
       ...plainFeatures,
       model: autoModel,
       promptBytes: promptTokens * 4,
+      estimatedTokens: promptTokens,
       maxTokens,
       maxTokensParam: 'max_tokens',
       obstacles: originOnly ? [{ reason: 'tools', param: 'tools' }] : [],
       thinking: false,
       toolHistory: false,
-      promptTokens,
-      cachedTokens: Math.min(promptTokens - 1, this.cachedTokens.get(key) ?? 0),
       stream,
       kind,
       difficulty: { weakFails: 1 - judgement.estimate, strongHelps: 0 },
-      previousRoute: before && this.world.clock.now - before.at < routeMemoryMs ? before.route : null,
+      previousRoute: this.#knowledge.previousRoute({ caller, kind }, this.world.clock.now),
     };
   }
 
-  #estimates(request: SimRequest, replica: number, { kind }: Features): Estimates {
+  #estimates({ key: caller }: SimRequest, replica: number, { kind }: Features): Estimates {
     const { now } = this.world.clock;
     this.#poll(now);
-    const own = this.edgeSeen[replica] ?? null;
-    const outcomes = learnedEdge(this.learned);
-    const edge = estimateEdge(
-      { model: edgeModel, refusal: null },
-      this.#traits.edge,
-      [own, outcomes].filter((seen) => seen !== null),
-      now,
-    );
-    const seen = [this.#originSeen!, ...learnedOrigin(this.learned, originModel, now, this.world.scenario.origin.roundTripMs)];
-    const origin = estimateOrigin({ model: originModel, failure: null }, this.#traits.origin, seen, now);
-    return { edge, origins: [origin], answer: estimateAnswer(this.learned.lengths, request.key, kind) };
+    const said = {
+      contextTokens: null,
+      calibration: simulatedCalibration(this.world.scenario.edge.gate),
+      figures: this.edgeSeen[replica]!,
+    };
+    const edge = { directory: said as unknown as EdgeDirectory, state: { model: edgeModel, refusal: null } };
+    return this.#knowledge.estimates(edge, [this.pool], { caller, kind }, now);
   }
 
-  /** What the monitor last saw, of all nodes. */
+  /** The monitor's look at the endpoints. Who does not answer is alive for all that it knows until several looks have failed. */
   #poll(now: number): void {
-    if (this.#originSeen && now - this.#originSeen.asOf < pollMs) return;
-    const { pool, scenario } = this.world;
+    if (now - this.#polledAt < pollMs) return;
+    this.#polledAt = now;
+    const { pool } = this.world;
+    const there = !pool.isDead && !pool.isCold;
+    const nothing = { waiting: null, running: null, kvUse: null };
     this.pool.endpoints.forEach((endpoint, i) => {
-      endpoint.observe({ at: now, alive: pool.isDead || pool.isCold ? false : null, ...pool.loadOf(i), ttftMs: null });
+      endpoint.observe({ at: now, alive: there, ...(there ? pool.loadOf(i) : nothing), ttftMs: null });
     });
-    const up = pool.up.length;
-    const there = pool.isDead
-      ? {}
-      : {
-          waiting: pool.waiting,
-          running: pool.running,
-          slots: Math.max(1, up) * scenario.origin.slots,
-          saturated: this.pool.isSaturated(now),
-        };
-    this.#originSeen = { asOf: now, values: { ...there, cold: pool.isCold ? true : pool.isDead ? null : false } };
   }
 }
 
-function endpointConfig(name: string) {
-  const nothing = { region: null, price: null, context: null, modalities: null, key: null, binding: null };
+function endpointConfig(name: string, price: GpuPrice) {
+  const nothing = { region: null, price, context: null, modalities: null, key: null, binding: null };
   return { name, url: `http://${name}/v1`, kind: 'vllm' as const, model: originModel, weight: 1, priority: 0, ...nothing };
 }
 

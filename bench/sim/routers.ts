@@ -11,6 +11,18 @@ export interface Router {
   decide(features: Features, estimates: Estimates, limits: Limits, index: number): Decision;
 }
 
+/** `balanced` without its least quality: only the weights decide. */
+export const withoutFloor: Router = {
+  name: 'balanced, no floor',
+  decide: (features, estimates, limits) => decide(features, estimates, { ...policyOf('balanced', limits), minQuality: 0 }),
+};
+
+/** The same without its gate. */
+export const weightsOnly: Router = {
+  name: 'balanced, no floor, no gate',
+  decide: (features, estimates, limits) => decide(features, estimates, { ...policyOf('balanced', limits), minQuality: 0, gate: false }),
+};
+
 /** The product's own policies. */
 export const ours = (name: PolicyName): Router => ({
   name,
@@ -25,7 +37,8 @@ export const allEdge: Router = {
   name: 'all edge',
   decide(features, estimates, limits) {
     const near = decide(features, estimates, policyOf('edge-only', limits));
-    return near.route === 'edge' || estimates.edge?.refusal ? near : decide(features, estimates, policyOf('origin-only', limits));
+    const isFull = estimates.edge?.refusal?.code === 'queue_full';
+    return near.route === 'edge' || isFull ? near : decide(features, estimates, policyOf('origin-only', limits));
   },
 };
 
@@ -33,9 +46,9 @@ export type Measure = 'prompt' | 'prompt + max_tokens';
 
 /** What is at most so long goes to the edge, if that may take it; each route stands in for the other. */
 export function threshold(tokens: number, measure: Measure): Router {
-  return split(`${measure} ≤ ${tokens}`, ({ promptTokens, maxTokens }) => {
+  return split(`${measure} ≤ ${tokens}`, ({ estimatedTokens, maxTokens }) => {
     const more = measure === 'prompt' ? 0 : (maxTokens ?? Number.POSITIVE_INFINITY);
-    return promptTokens! + more <= tokens;
+    return estimatedTokens! + more <= tokens;
   });
 }
 
