@@ -79,7 +79,7 @@ export function parseKeyPolicies(value: unknown, digests: readonly Uint8Array[])
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new ConfigError(`${source} is not valid: it must be an object from digests of keys, or their first hex digits, to policies.`);
   }
-  const hexes = digests.map((digest) => digest.toHex());
+  const hexes = digests.map((digest) => Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join(''));
   const found = new Map<number, PolicySettings>();
   for (const [prefix, settings] of Object.entries(given)) {
     // What is no digest may be a key in the wrong place.
