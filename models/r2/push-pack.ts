@@ -84,7 +84,8 @@ async function pushFile(folder: string, file: PackFile, bucket: Bucket, key: str
   return true;
 }
 
-const defaultPrefix = ({ name, quantization }: Manifest, hash: string): string =>
+/** A place named after the pack and its content. @param hash SHA-256 of the manifest, hex */
+export const defaultPrefix = ({ name, quantization }: Manifest, hash: string): string =>
   `${name.replace(/[^\w.-]+/g, '-').replace(/^\.+/, '')}-${quantization}-${hash.slice(0, 8)}`;
 
 /** Throws `ModelError` unless `prefix` is one or more plain names with slashes between them. */

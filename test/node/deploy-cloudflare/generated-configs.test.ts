@@ -1,0 +1,47 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+import { deploymentFiles } from '../../../scripts/deploy/files.ts';
+import { loadDeployment } from '../../../scripts/deploy/load.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const TOML = `name = "trial"
+[model]
+pack = "models/demo/pack"
+[edge]
+placement = "pipeline"
+budget_mb = 11.6
+regions = ["weur", "enam"]
+[[origins]]
+model = "big"
+endpoints = [{ url = "https://gpu.example.com/v1", secret = "NEARSIDE_ORIGIN_KEY" }]
+`;
+
+it('wrangler takes every generated configuration with its bundle, as it would upload them', { timeout: 300_000 }, async () => {
+  const folder = temporaryFolder();
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'nearside.toml'), TOML);
+  const { deployment } = await loadDeployment(ROOT, join(folder, 'nearside.toml'));
+  const files = deploymentFiles(ROOT, folder);
+  expect(deployment.scripts.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['stage', 'engine', 'gateway']));
+  // All stages are alike.
+  for (const script of deployment.scripts.filter(({ kind, name }) => kind !== 'stage' || name.endsWith('-0'))) {
+    await files.bundle(deployment, script);
+    const config = join(folder, await files.write(deployment, script));
+    const outdir = join(dirname(config), 'out');
+    const args = [join(ROOT, 'node_modules/wrangler/bin/wrangler.js'), 'deploy', '--dry-run', '--config', config, '--outdir', outdir];
+    const env = { ...process.env, WRANGLER_SEND_METRICS: 'false', NO_COLOR: '1', CI: 'true' };
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { cwd: ROOT, env });
+    expect(stderr).not.toMatch(/warning/i);
+    expect(stdout).toContain('--dry-run: exiting now');
+    for (const { name, class_name } of script.config.durable_objects!.bindings)
+      expect(stdout).toMatch(new RegExp(`${name}.*${class_name}`));
+    if (script.kind !== 'gateway') {
+      expect(stdout).toContain('nearside-models');
+      expect(stdout).toMatch(/simd.*\.wasm/);
+    }
+  }
+});
