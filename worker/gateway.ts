@@ -65,7 +65,7 @@ export class NearsideGateway implements Gateway {
     // A silent stream is begun after a while all the same: only by writing does the runtime notice that a client has left.
     const answer = await within(answering, this.#parts.config.http.commitAfterMs);
     if (answer) return answer;
-    placement.committed = true;
+    placement.committed = placement.chosen.route;
     // Nobody may be there any more to hear of a failure.
     answering.catch(() => {});
     return { ...headOf(placement.chosen), body: { type: 'late', answer: answering } };
@@ -84,7 +84,7 @@ export class NearsideGateway implements Gateway {
       const { error } = asked.refused;
       log('route_refused', { id: call.id, route: chosen.route, code: error.code });
       // A stream whose headers name the edge may still go up to the origin, which a comment in it says. One that names the origin never goes down.
-      if (placement.committed && chosen.route === 'origin') throw error;
+      if (placement.committed === 'origin') throw error;
       placeAgain(placement, asked.refused);
     }
   }

@@ -13,6 +13,9 @@ import { estimateHeader } from './explain.ts';
 import { modelOf, type Placement, placeExactly, type Refused } from './placement.ts';
 import type { Run } from './race.ts';
 
+/** A queue as short as that is none, milliseconds. */
+const noWait = 10;
+
 /** A route did not answer: it has refused, or the edge has counted the prompt and is not wanted any more. */
 export type NotAnswered = Refused | 'decided_again';
 export type Asked = Run<ChatAnswer, NotAnswered>;
@@ -111,7 +114,8 @@ function saidBy({ reasons }: Chosen, error: ApiError): ApiError {
 
 /** Puts together what an origin's answer took: who answers is known when it begins, what was used when it ends; without a stream that is the other way round. */
 function watchOrigin(placement: Placement, signal: AbortSignal, outcomes: Outcomes) {
-  const { request, chosen, disturbed, features } = placement;
+  const { request, chosen, features } = placement;
+  const disturbed = placement.disturbed || (chosen.expected.origin?.parts.queueMs ?? 0) > noWait;
   const startedAt = Date.now();
   let head: { model: string; ttftMs: number | null; undisturbed: boolean } | null = null;
   let end: { counts: TokenCounts; complete: boolean; totalMs: number } | null = null;
@@ -125,7 +129,10 @@ function watchOrigin(placement: Placement, signal: AbortSignal, outcomes: Outcom
   };
   return {
     answered(model: string, notes: string[]) {
-      head = { model, ttftMs: request.stream ? Date.now() - startedAt : null, undisturbed: notes.length === 0 && !disturbed };
+      const ms = Date.now() - startedAt;
+      // Some platforms hold a request while a node is started.
+      const started = placement.estimates.origins.some((one) => one.model === model && one.startSeconds > 0 && ms > 500 * one.startSeconds);
+      head = { model, ttftMs: request.stream ? ms : null, undisturbed: notes.length === 0 && !disturbed && !started };
       record();
     },
     onEnd(counts: TokenCounts, complete: boolean) {

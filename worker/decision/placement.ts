@@ -27,8 +27,8 @@ export interface Placement {
   disturbed: boolean;
   /** The request was counted as traffic of its pool. */
   counted: boolean;
-  /** The response has begun with the chosen route in its headers. */
-  committed: boolean;
+  /** The route that the response's headers name, once it has begun. */
+  committed: Route | null;
 }
 
 /** Why a route did not answer, and what the next decision goes by. */
@@ -74,7 +74,7 @@ export class Placer {
     const features = { ...known, difficulty: await this.#difficulty(request, known, estimates, policy) };
     const chosen = choose(features, estimates, policy);
     const first = { pool: chosen.expected.origin?.model ?? null, free: chosen.runnerUp !== null };
-    return { request, call, policy, features, estimates, chosen, first, disturbed: false, counted: false, committed: false };
+    return { request, call, policy, features, estimates, chosen, first, disturbed: false, counted: false, committed: null };
   }
 
   /** Asked only where the answer matters. */
@@ -94,12 +94,12 @@ export class Placer {
 
 /** Another route, where one did not answer. Throws the `ApiError` that is left when there is none. */
 export function placeAgain(placement: Placement, { refusal, failures, asAuto }: Refused): void {
-  const { edge, origins, answer } = placement.estimates;
-  placement.estimates = {
-    edge: edge && refusal ? { ...edge, refusal } : edge,
-    origins: origins.map((origin) => ({ ...origin, failure: failures?.get(origin.model) ?? origin.failure })),
-    answer,
-  };
+  const { edge, answer } = placement.estimates;
+  const origins = placement.estimates.origins.map((origin) => ({ ...origin, failure: failures?.get(origin.model) ?? origin.failure }));
+  // An answer that was given up for an origin which then fails is better than none.
+  const isLast = failures !== undefined && edge?.refusal?.code === 'low_gate' && origins.every((origin) => origin.failure !== null);
+  const known = isLast ? null : (refusal ?? edge?.refusal ?? null);
+  placement.estimates = { edge: edge && { ...edge, refusal: known }, origins, answer };
   if (asAuto) placement.features = { ...placement.features, model: autoModel };
   placement.disturbed = true;
   placement.chosen = choose(placement.features, placement.estimates, placement.policy);

@@ -23,6 +23,8 @@ export class EdgeDirectory {
   readonly client: EdgeClient;
   readonly #offeredName: string | null;
   #known: KnownModel | null = null;
+  /** It answers with another model than it had. */
+  #isStale = false;
   #figures: Snapshot<EdgeFigures> | null = null;
 
   /** @param offeredName NEARSIDE_EDGE_MODEL; null for the engine's own name */
@@ -56,7 +58,7 @@ export class EdgeDirectory {
   }
 
   async state(): Promise<EdgeState> {
-    if (!this.#known) await this.status().catch(() => null);
+    if (!this.#known || this.#isStale) await this.status().catch(() => null);
     const model = this.#offeredName ?? this.#known?.model ?? null;
     if (model !== null) return { model, refusal: null };
     const message = 'The edge model is not available at the moment.';
@@ -65,7 +67,10 @@ export class EdgeDirectory {
 
   /** The name offered for what has just answered under the engine's own name, which may have changed with its pack. */
   nameOf(model: string): string {
-    if (this.#known?.model !== model) this.#known = { model, quantization: null, contextTokens: null, calibration: null };
+    if (this.#known?.model !== model) {
+      this.#known = { model, quantization: null, contextTokens: null, calibration: null };
+      this.#isStale = true;
+    }
     return this.#offeredName ?? model;
   }
 
@@ -75,6 +80,7 @@ export class EdgeDirectory {
     if (!status) throw new Error(`The engine did not say its status within ${statusTimeoutMs} ms.`);
     const { model, quantization, contextLength: contextTokens, calibration } = status;
     if (model) this.#known = { model, quantization, contextTokens, calibration };
+    this.#isStale = false;
     this.saw(status.figures);
     return status;
   }

@@ -73,6 +73,20 @@ describe('an answer that begins with too little confidence', () => {
     expect(dataOf(text).at(-1)).toBe('[DONE]');
   });
 
+  it('is sent all the same when the origin fails, too: it is better than none', async () => {
+    const down = withOrigin({ NEARSIDE_ORIGIN_URL: 'http://127.0.0.1:9/v1' });
+    const late = { NEARSIDE_COMMIT_AFTER_MS: '30', NEARSIDE_KEEPALIVE_MS: '40' };
+    for (const [variables, script, stream, token] of [
+      [down, 'sure -3 -3', false, 's0 '],
+      [down, 'sure -3 -3', true, 's0 '],
+      [{ ...down, ...late }, 'slow 60 2', true, '0 '],
+    ] as const) {
+      const response = await chat(variables, script, { stream });
+      expect(head(response)[0]).toBe('edge');
+      expect(await response.text()).toContain(`"content":"${token}`);
+    }
+  });
+
   it('is what a text that declines is, however sure', async () => {
     await setEngine({ status: { calibration: calibration({ declines: ['s0 s1'] }) } });
     expect(head(await chat(withOrigin(), 'sure -0.1 -0.1 -0.1'))).toEqual(['origin', 'low_gate']);
