@@ -6,17 +6,8 @@ import {
   parseKeyPolicies,
   parsePolicySettings,
 } from './decision/policy-settings.ts';
-import {
-  ConfigError,
-  type EndpointConfig,
-  endpointKinds,
-  isBaseUrl,
-  type OriginTimeouts,
-  type PoolConfig,
-  parseJson,
-  parsePools,
-  priceSchema,
-} from './origin/pool-config.ts';
+import { ConfigError, endpointKinds, isBaseUrl, type OriginTimeouts, type PoolConfig, parsePools } from './origin/pool-config.ts';
+import { isGiven, originTimeouts, singleOrigin } from './origin/single-origin.ts';
 import type { EdgePrice } from './routing/figures.ts';
 
 export { ConfigError };
@@ -230,7 +221,7 @@ export function parseConfig(env: Env): Config {
   return config;
 }
 
-type Variables = z.output<typeof variables>;
+export type Variables = z.output<typeof variables>;
 
 /** The origin of NEARSIDE_ORIGIN_URL, as a pool of one, and the pools of NEARSIDE_ORIGINS. */
 function originPools(vars: Variables, env: Env, timeouts: OriginTimeouts, parse: Config['origins']['parse']): PoolConfig[] {
@@ -242,54 +233,6 @@ function originPools(vars: Variables, env: Env, timeouts: OriginTimeouts, parse:
     throw new ConfigError('NEARSIDE_ORIGINS has a pool of the same model as NEARSIDE_ORIGIN_MODEL: keep one of the two.');
   }
   return [single, ...pools];
-}
-
-/** A TOML table arrives decoded. */
-function isGiven(value: unknown): boolean {
-  return value !== undefined && !(typeof value === 'string' && value.trim() === '');
-}
-
-function parsePrice(value: unknown): EndpointConfig['price'] {
-  if (!isGiven(value)) return null;
-  const price = priceSchema.safeParse(typeof value === 'string' ? parseJson(value, 'NEARSIDE_ORIGIN_PRICE') : value);
-  if (!price.success) throw new ConfigError(`NEARSIDE_ORIGIN_PRICE is not valid: it must be ${priceSchema.description}.`);
-  return price.data;
-}
-
-function singleOrigin(vars: Variables, price: unknown, timeouts: OriginTimeouts): PoolConfig | null {
-  const { NEARSIDE_ORIGIN_URL: url, NEARSIDE_ORIGIN_MODEL: model } = vars;
-  if (!url) {
-    if (model) throw new ConfigError('NEARSIDE_ORIGIN_MODEL is set but NEARSIDE_ORIGIN_URL is not: set both, or neither for no origin.');
-    return null;
-  }
-  if (!model)
-    throw new ConfigError('NEARSIDE_ORIGIN_URL is set but NEARSIDE_ORIGIN_MODEL is not: set it to the model name the origin serves.');
-  const endpoint = {
-    name: 'origin',
-    url: url.replace(/\/+$/, ''),
-    kind: vars.NEARSIDE_ORIGIN_KIND,
-    model,
-    region: null,
-    weight: 1,
-    priority: 0,
-    price: parsePrice(price),
-    context: null,
-    modalities: null,
-    key: vars.NEARSIDE_ORIGIN_KEY ?? null,
-    binding: null,
-  };
-  return { model, endpoints: [endpoint], fallback: [], timeouts, retries: 2, hedging: false, quality: null };
-}
-
-function originTimeouts(vars: Variables): OriginTimeouts {
-  return {
-    headers: vars.NEARSIDE_ORIGIN_HEADERS_TIMEOUT_MS,
-    perThousandTokens: vars.NEARSIDE_ORIGIN_TIMEOUT_MS_PER_1K_TOKENS,
-    firstToken: vars.NEARSIDE_ORIGIN_FIRST_TOKEN_TIMEOUT_MS,
-    thinkingFirstToken: vars.NEARSIDE_ORIGIN_THINKING_TIMEOUT_MS ?? 3 * vars.NEARSIDE_ORIGIN_FIRST_TOKEN_TIMEOUT_MS,
-    idle: vars.NEARSIDE_ORIGIN_IDLE_TIMEOUT_MS,
-    total: vars.NEARSIDE_ORIGIN_TOTAL_TIMEOUT_MS,
-  };
 }
 
 function withoutName(pools: PoolConfig[], edgeModel: string | undefined, source: string): PoolConfig[] {
