@@ -4,6 +4,8 @@ import type { Bucket } from '../../models/r2/bucket.ts';
 export interface Account {
   /** Who we are there: fails when the token is wrong. */
   whoami(): Promise<{ id: string; name: string }>;
+  /** The account's part of workers.dev addresses. */
+  subdomain(): Promise<string>;
   /** Names of all Workers. */
   listScripts(): Promise<string[]>;
   /**

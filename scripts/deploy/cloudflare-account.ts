@@ -39,6 +39,11 @@ export function openCloudflare(options: CloudflareOptions): Account {
   const script = (name: string) => `/workers/scripts/${encodeURIComponent(name)}`;
   return {
     whoami: async () => (await session()).account,
+    async subdomain() {
+      const found = await ask<{ subdomain: string }>('/workers/subdomain', { what: 'Asking for the workers.dev subdomain' });
+      if (!found) throw new DeployError('The account has no workers.dev subdomain: choose one in the dashboard, under Workers.');
+      return found.subdomain;
+    },
     async listScripts() {
       const scripts = await ask<{ id: string }[]>('/workers/scripts', { what: 'Listing the Workers' });
       return (scripts ?? []).map(({ id }) => id);

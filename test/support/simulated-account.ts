@@ -30,6 +30,7 @@ export function simulateAccount(): SimulatedAccount {
     changes,
     fault: () => null,
     whoami: async () => ({ id: 'a'.repeat(32), name: 'test' }),
+    subdomain: async () => 'test',
     listScripts: async () => [...scripts.keys()],
     async deployScript(configPath, secrets) {
       const config = JSON.parse(readFileSync(configPath, 'utf8')) as WranglerConfig;
