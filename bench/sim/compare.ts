@@ -87,13 +87,13 @@ function shareOf(results: RunResult[], edgeMaxPromptTokens: number): number {
   return open.length === 0 ? 0 : open.filter(({ route }) => route === 'edge').length / open.length;
 }
 
-/** No worse in all three, beyond rounding, and better in one. */
+/** No worse in all three and better in one, by more than one percent: less is noise. */
 export function dominates(a: Figures, b: Figures): boolean {
   const margins = [
     [a.usd, b.usd],
     [a.totalMs.p95, b.totalMs.p95],
     [1 - a.quality, 1 - b.quality],
   ] as const;
-  const slack = 1e-6;
+  const slack = 0.01;
   return margins.every(([x, y]) => x <= y * (1 + slack)) && margins.some(([x, y]) => x < y * (1 - slack));
 }

@@ -76,7 +76,7 @@ function summarize(comparisons: Comparison[]): void {
   const above = differences.filter(({ low }) => low > 0).length;
   const below = differences.filter(({ high }) => high < 0).length;
   console.log(
-    `Against the one threshold that is best over all of them (${router}), it is better in ${above} and worse in ${below}; relative to balanced's score, that threshold is worse by ${(100 * bootstrap(differences.map((one, i) => one.mean / comparisons[i]!.rows[0]!.score)).mean).toFixed(0)} % on average.`,
+    `Against the one threshold that is best over all of them (${router}), balanced is better in ${above} and worse in ${below}; that threshold's score differs from balanced's by ${(100 * bootstrap(differences.map((one, i) => one.mean / comparisons[i]!.rows[0]!.score)).mean).toFixed(0)} % on average.`,
   );
 }
 

@@ -129,6 +129,8 @@ describe('the figures', () => {
     expect(dominates(figures(1, 1, 0.9), figures(2, 1, 0.9))).toBe(true);
     expect(dominates(figures(1, 1, 0.9), figures(1, 1, 0.9))).toBe(false);
     expect(dominates(figures(1, 1, 0.8), figures(2, 2, 0.9))).toBe(false);
+    // Less than one percent is noise.
+    expect(dominates(figures(1, 0.995, 0.9), figures(1, 1, 0.9))).toBe(false);
   });
 
   it('an interval holds the mean and shrinks with more values', () => {
