@@ -31,7 +31,7 @@ const parse = (pool: object) =>
   )[0]!;
 const poolOf = (change: object = {}) => new Pool(parse(change), null);
 const seen = (change: Partial<Observation> = {}): Observation => ({
-  at: now - 100,
+  at: now,
   alive: true,
   waiting: 0,
   running: 0,
