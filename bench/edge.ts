@@ -39,7 +39,7 @@ interface Report {
 const prompt = (words: number, salt: number) => Array.from({ length: words }, (_, i) => WORDS[(i * 7 + salt) % WORDS.length]).join(' ');
 
 /** Reads one streamed chat completion; calls `onText` at each piece of text with the time since the request. */
-async function stream(
+export async function stream(
   url: string,
   body: object,
   onText: (ms: number) => void,
@@ -78,7 +78,7 @@ async function sample(server: DevServer, model: string, words: number, salt: num
 }
 
 /** An origin that sends a token every 20 ms, `tokens` times: precise enough to see what the gateway adds. */
-async function metronome(tokens: number): Promise<{ url: string; close(): void }> {
+export async function metronome(tokens: number): Promise<{ url: string; close(): void }> {
   const chunk = (delta: object, finish: string | null) =>
     `data: ${JSON.stringify({ id: 'x', object: 'chat.completion.chunk', created: 0, model: 'metronome', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
   const answer = async (response: ServerResponse) => {

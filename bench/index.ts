@@ -30,6 +30,10 @@ const BENCHMARKS: Record<string, Benchmark> = {
     about: 'a model over several isolates beside one: decode, memory of each, cold start, answers while stages are killed, soak',
     load: () => import('./pipeline.ts'),
   },
+  'own-server': {
+    about: "a server of one's own, gateway and engine in two processes: what a busy engine does to proxied streams",
+    load: () => import('./own-server.ts'),
+  },
   quality: {
     about: 'what quantization costs: perplexity and top-1 agreement of q4_0 and q8_0 packs against f32',
     load: () => import('./quality.ts'),
@@ -53,7 +57,7 @@ const benchmark = name === undefined ? undefined : BENCHMARKS[name];
 if (benchmark) {
   await (await benchmark.load()).run(args);
 } else {
-  const list = Object.entries(BENCHMARKS).map(([key, { about }]) => `  ${key.padEnd(10)}${about}`);
+  const list = Object.entries(BENCHMARKS).map(([key, { about }]) => `  ${key.padEnd(12)}${about}`);
   const text = `Usage: npm run bench -- NAME [--help]\n\n${list.join('\n')}\n`;
   if (name === undefined || name === '--help' || name === '-h') process.stdout.write(text);
   else {

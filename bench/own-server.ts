@@ -1,0 +1,152 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildServer } from '../scripts/server/build.ts';
+import { type Program, startProgram } from '../test/support/own-server.ts';
+import { metronome, stream } from './edge.ts';
+import { machine, quantile } from './machine.ts';
+
+const HELP = `Usage: npm run bench -- own-server [--model PACK_DIR] [--threads N] [--runtime workerd|node]... [--rounds N] [--json FILE]
+
+Builds the server and runs gateway and engine as processes of their own, the engine with less weight (nice 10) as its systemd unit has it. Prints the
+inter-token gaps of streams proxied from an origin while the engine is idle and while it computes four answers at once, taken by turns, and the ratio of the
+99th percentiles, which is to be at most 1.2.
+
+  --model PACK_DIR   default models/demo/pack
+  --threads N        of the engine (default: all processors but one)
+  --runtime NAME     of the gateway; may be repeated (default both)
+  --rounds N         turns of each kind, of about 8 s (default 3)
+`;
+
+const MOST = 1.2;
+const STREAMS = 4;
+
+interface Figures {
+  runtime: string;
+  idle: { p50: number; p99: number; gaps: number };
+  busy: { p50: number; p99: number; gaps: number; edgeTokensPerSecond: number };
+  ratio: number;
+}
+
+/** Gaps between the tokens of a few streams, one after the other, milliseconds. */
+async function gapsOf(url: string): Promise<number[]> {
+  const gaps: number[] = [];
+  const one = async () => {
+    let last: number | null = null;
+    await stream(url, { model: 'metronome', messages: [{ role: 'user', content: 'tick' }] }, (ms) => {
+      if (last !== null) gaps.push(ms - last);
+      last = ms;
+    });
+  };
+  for (let i = 0; i < STREAMS; i++) await one();
+  return gaps;
+}
+
+/** Keeps `sessions` answers of the engine running until it is told to stop; resolves with the tokens made. */
+function load(url: string, sessions: number): () => Promise<number> {
+  let running = true;
+  let tokens = 0;
+  const one = async (session: number) => {
+    for (let n = 0; running; n++) {
+      const messages = [
+        { role: 'user', content: `${n} ${session}: write a long story about a small town near the sea and the people who live there.` },
+      ];
+      // Unlikely tokens are likelier, so that no model stops at once.
+      const body = { model: 'nearside-edge', messages, max_tokens: 64, temperature: 1.5, seed: n };
+      const usage = await stream(url, body, () => {});
+      tokens += usage.completion_tokens;
+    }
+  };
+  const all = Promise.all(Array.from({ length: sessions }, (_, session) => one(session)));
+  return async () => {
+    running = false;
+    await all;
+    return tokens;
+  };
+}
+
+async function measure(gateway: Program, runtime: string, rounds: number): Promise<Figures> {
+  const idle: number[] = [];
+  const busy: number[] = [];
+  let tokens = 0;
+  let ms = 0;
+  await gapsOf(gateway.url);
+  for (let round = 0; round < rounds; round++) {
+    idle.push(...(await gapsOf(gateway.url)));
+    const started = performance.now();
+    const stop = load(gateway.url, 4);
+    busy.push(...(await gapsOf(gateway.url)));
+    tokens += await stop();
+    ms += performance.now() - started;
+  }
+  const figures = (gaps: number[]) => ({ p50: quantile(gaps, 0.5), p99: quantile(gaps, 0.99), gaps: gaps.length });
+  const result = { runtime, idle: figures(idle), busy: { ...figures(busy), edgeTokensPerSecond: (tokens / ms) * 1000 } };
+  return { ...result, ratio: result.busy.p99 / result.idle.p99 };
+}
+
+function print({ runtime, idle, busy, ratio }: Figures): void {
+  const row = (what: string, { p50, p99, gaps }: Figures['idle']) =>
+    `  engine ${what.padEnd(5)} p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms (${gaps} gaps of 20 ms nominal)`;
+  console.log(
+    `\nGateway in ${runtime}\n${row('idle', idle)}\n${row('busy', busy)}; it made ${busy.edgeTokensPerSecond.toFixed(1)} tokens/s`,
+  );
+  console.log(`  ${ratio <= MOST ? 'ok  ' : 'FAIL'} p99 busy / idle ${ratio.toFixed(2)}, at most ${MOST}`);
+}
+
+export async function run(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      model: { type: 'string', default: 'models/demo/pack' },
+      threads: { type: 'string', default: String(Math.max(1, availableParallelism() - 1)) },
+      runtime: { type: 'string', multiple: true, default: ['workerd', 'node'] },
+      rounds: { type: 'string', default: '3' },
+      json: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const on = machine();
+  console.log(
+    `${on.cpu}, ${on.cores} cores, ${on.memoryGiB} GiB; Node ${on.node}, workerd ${on.workerd}; ${on.date}; engine: ${values.model}, ${values.threads} threads`,
+  );
+  const home = mkdtempSync(join(tmpdir(), 'nearside-own-'));
+  const origin = await metronome(100);
+  const programs: Program[] = [];
+  try {
+    await buildServer(home);
+    const edge = await startProgram(home, ['edge', '--model', values.model, '--port', '0', '--threads', values.threads], {}, [
+      'nice',
+      '-n',
+      '10',
+    ]);
+    programs.push(edge);
+    const results: Figures[] = [];
+    for (const runtime of values.runtime) {
+      const gateway = await startProgram(home, ['gateway', '--host', '127.0.0.1', '--port', '0', '--runtime', runtime], {
+        NEARSIDE_WORKERD: join(dirname(createRequire(import.meta.url).resolve('workerd/package.json')), 'bin/workerd'),
+        NEARSIDE_DEV: '1',
+        NEARSIDE_EDGE_URL: edge.url,
+        NEARSIDE_EDGE_MODEL: 'nearside-edge',
+        NEARSIDE_ORIGIN_URL: origin.url,
+        NEARSIDE_ORIGIN_MODEL: 'metronome',
+      });
+      programs.push(gateway);
+      results.push(await measure(gateway, runtime, Number(values.rounds)));
+      print(results.at(-1)!);
+    }
+    if (values.json)
+      writeFileSync(values.json, `${JSON.stringify({ machine: on, model: values.model, threads: values.threads, results }, null, 2)}\n`);
+    process.exitCode = results.every(({ ratio }) => ratio <= MOST) ? 0 : 1;
+  } finally {
+    for (const program of programs) program.process.kill('SIGTERM');
+    await Promise.all(programs.map(({ exited }) => exited));
+    origin.close();
+    rmSync(home, { recursive: true, force: true });
+  }
+}
