@@ -68,7 +68,7 @@ function apply(image: Image, values: Record<string, string>, args: Record<string
 
 function readStages(text: string): Stage[] {
   const stages: Stage[] = [];
-  for (const line of text.replace(/\\\n/g, ' ').split('\n')) {
+  for (const line of text.replace(/\s*\\\n\s*/g, ' ').split('\n')) {
     const [, keyword, rest] = /^([A-Z]+) +(.*)$/.exec(line.trim()) ?? [];
     if (keyword === 'FROM') {
       const [, from, name] = /^(\S+)(?: AS (\S+))?$/.exec(rest!)!;
