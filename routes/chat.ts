@@ -2,7 +2,7 @@ import type { Context, Hono } from 'hono';
 import { readJson } from './body.ts';
 import { completionChunks, completionHead, completionObject } from './completion.ts';
 import { methodNotAllowed, toApiError } from './errors.ts';
-import type { ChatAnswer, ChatCall, ChatRoute, Gateway } from './gateway.ts';
+import type { ChatAnswer, ChatCall, ChatRoute, Gateway, SseBytes } from './gateway.ts';
 import type { AppEnv, AppOptions } from './index.ts';
 import { type ChatRequest, parseChatRequest } from './schema/chat.ts';
 import { dataEvent, doneEvent, sseHeaders, sseStream } from './sse.ts';
@@ -48,22 +48,22 @@ async function wholeAnswer(answer: ChatAnswer, request: ChatRequest): Promise<st
   return JSON.stringify(await completionObject(completionHead(answer), answer.body.events, request.body.logprobs === true));
 }
 
-/** The answer as server-sent events. Ends with `[DONE]` or, when something broke on the way, with an error event and no `[DONE]`. */
+/** What an answer is written as: events, or their bytes. */
+type Written = string | Uint8Array;
+
+/** The answer as server-sent events, the last of them by the iterator that is returned. Ends with `[DONE]` or, when something broke on the way, with an error event and no `[DONE]`. */
 async function* answerEvents(
   begun: ChatAnswer,
   request: ChatRequest,
   onError: (error: unknown) => void,
-): AsyncGenerator<string | Uint8Array> {
+): AsyncGenerator<Written, AsyncIterator<Written> | undefined> {
   try {
     const answer = begun.body.type === 'late' ? await begun.body.answer : begun;
     // Headers that have left cannot be changed: a comment says who answers instead.
     if (answer.model !== begun.model) yield `: ${printable(answer.model)}: ${answer.reasons.join(', ')}\n\n`;
     if (answer.body.type === 'late') throw new Error('a late answer to a late answer');
     if (answer.body.type === 'json') throw new Error('a whole answer to a request for a stream');
-    if (answer.body.type === 'sse') {
-      for await (const event of answer.body.events) yield event.type === 'done' ? doneEvent : event.bytes;
-      return;
-    }
+    if (answer.body.type === 'sse') return passOn(answer.body.events[Symbol.asyncIterator](), onError);
     const chunks = completionChunks(completionHead(answer), answer.body.events, request.includeUsage, request.body.logprobs === true);
     for await (const chunk of chunks) yield dataEvent(chunk);
     yield doneEvent;
@@ -71,4 +71,24 @@ async function* answerEvents(
     onError(error);
     yield dataEvent(toApiError(error).body());
   }
+  return undefined;
+}
+
+/** An origin's events. No generator: it does the same little for every token. */
+function passOn(events: AsyncIterator<SseBytes>, onError: (error: unknown) => void): AsyncIterator<Written> {
+  let failed = false;
+  const pass = ({ done, value }: IteratorResult<SseBytes>): IteratorResult<Written> =>
+    done ? { done, value } : { done: false, value: value.type === 'done' ? doneEvent : value.bytes };
+  const fail = (error: unknown): IteratorResult<Written> => {
+    failed = true;
+    onError(error);
+    return { done: false, value: dataEvent(toApiError(error).body()) };
+  };
+  return {
+    next: () => (failed ? Promise.resolve({ done: true, value: undefined }) : events.next().then(pass, fail)),
+    return: async () => {
+      await events.return?.();
+      return { done: true, value: undefined };
+    },
+  };
 }

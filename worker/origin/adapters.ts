@@ -31,7 +31,7 @@ export interface SaidError {
 export interface Adapter {
   /** The request's body as this server wants it. May return its argument. */
   request(body: Record<string, unknown>): Record<string, unknown>;
-  /** Makes a chunk, or a whole completion, OpenAI's. */
+  /** Makes a chunk, or a whole completion, OpenAI's. What a text says must not matter to it: a stream's events that differ in nothing else are not shown to it. */
   chunk(chunk: Chunk): boolean;
   /** Makes an error body OpenAI's. */
   error(said: SaidError, status: number): SaidError;

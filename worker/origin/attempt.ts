@@ -4,7 +4,7 @@ import { type Adapter, adapters, type Chunk } from './adapters.ts';
 import { Deadline } from './deadline.ts';
 import { badResponse, broken, errorOfEvent, errorOfResponse, errorText, timedOut, unreachable } from './failure.ts';
 import type { EndpointConfig, OriginTimeouts } from './pool-config.ts';
-import { passThrough } from './stream.ts';
+import { OriginStream } from './stream.ts';
 import { countedUsage, estimateTokens, type TokenCounts, tokenCounts } from './usage.ts';
 
 export interface OriginCall {
@@ -74,7 +74,7 @@ async function openStream(work: Attempt, deadline: Deadline): Promise<ChatBody> 
   if (!response.body || !/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) {
     throw await deadline.guard(notAStream(response, adapter));
   }
-  const stream = passThrough(response.body, {
+  const stream = new OriginStream(response.body, {
     deadline,
     adapter,
     idleMs: timeouts.idle,
@@ -87,8 +87,8 @@ async function openStream(work: Attempt, deadline: Deadline): Promise<ChatBody> 
     },
     onEnd: events.onEnd,
   });
-  const first = await stream.next();
-  return { type: 'sse', events: first.done ? stream : resume(first.value, stream) };
+  await stream.begin();
+  return { type: 'sse', events: stream };
 }
 
 async function fetchWhole(work: Attempt, deadline: Deadline): Promise<ChatBody> {
@@ -205,13 +205,4 @@ function estimatedCounts(promptBytes: number, completion: Chunk): TokenCounts {
 function answerBytes(completion: Chunk): number {
   const texts = completion.choices!.flatMap(({ message }) => [message?.content, message?.reasoning_content]);
   return new TextEncoder().encode(texts.filter((text) => typeof text === 'string').join('')).length;
-}
-
-async function* resume<T>(first: T, rest: AsyncGenerator<T>): AsyncGenerator<T> {
-  try {
-    yield first;
-    yield* rest;
-  } finally {
-    await rest.return(undefined);
-  }
 }

@@ -1,6 +1,7 @@
 import { createParser } from 'eventsource-parser';
 import type { Adapter, Chunk } from './adapters.ts';
 import { badResponse, errorOfEvent } from './failure.ts';
+import { UsualEvent } from './usual.ts';
 
 /** Reads a stream's events, tells what to pass on, and keeps what the stream has told so far. */
 export class StreamInspector {
@@ -19,9 +20,12 @@ export class StreamInspector {
   readonly #choices: number;
   readonly #finished = new Set<number>();
   readonly #decoder = new TextDecoder();
+  readonly #usual = new UsualEvent();
   readonly #parser = createParser({ onEvent: ({ data, event }) => this.#see(data, event) });
   /** What becomes of the event that is being looked at. */
   #verdict: 'pass' | 'drop' | Chunk = 'pass';
+  /** Its data, if it is a token of the only choice and nothing else. */
+  #token: string | null = null;
 
   /** @param choices how many answers were asked for */
   constructor(adapter: Adapter, choices: number) {
@@ -35,6 +39,20 @@ export class StreamInspector {
   }
 
   /**
+   * Looks at the events that `bytes` begin with, as long as they are a token each and like one that has been looked at before.
+   * @returns how many bytes they are: to be passed on as they are. What follows may be the beginning of an event.
+   */
+  seeUsual(bytes: Uint8Array): number {
+    if (this.done || this.error !== null) return 0;
+    let seen = 0;
+    for (let end = this.#usual.endOf(bytes, 0); end !== -1; end = this.#usual.endOf(bytes, seen)) {
+      seen = end;
+      this.tokens++;
+    }
+    return seen;
+  }
+
+  /**
    * Looks at one whole event.
    * @returns what to pass on: the same bytes when nothing had to change, null for nothing
    * @throws OriginFailure when it is not what a chat stream consists of
@@ -45,8 +63,12 @@ export class StreamInspector {
     // Older builds of llama-server write errors in a field of their own.
     const foreign = text.startsWith('error:');
     const readable = foreign ? `data: {"error":${text.slice(6).trim()}}\n\n` : text;
+    this.#token = null;
     this.#parser.feed(readable);
-    if (this.#verdict === 'pass') return event;
+    if (this.#verdict === 'pass') {
+      if (this.#token !== null) this.#usual.learn(text, this.#token);
+      return event;
+    }
     return this.#verdict === 'drop' ? null : new TextEncoder().encode(`data: ${JSON.stringify(this.#verdict)}\n\n`);
   }
 
@@ -73,8 +95,11 @@ export class StreamInspector {
     this.first ??= chunk;
     if (chunk.usage) this.usage = chunk.usage;
     const changed = this.#adapter.chunk(chunk);
+    const tokens = this.tokens;
     if (this.#seeChoices(chunk)) this.#verdict = 'drop';
     else if (changed) this.#verdict = chunk;
+    const plain = this.tokens > tokens && !chunk.usage && chunk.choices?.length === 1 && !chunk.choices[0]!.finish_reason;
+    if (plain && name === undefined) this.#token = data;
   }
 
   /** Returns whether it is a finish that has been seen already, and nothing else. */

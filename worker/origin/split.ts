@@ -10,6 +10,11 @@ export class EventSplitter {
   readonly #pending: Uint8Array[] = [];
   #length = 0;
 
+  /** No event has begun that has not ended yet. */
+  get atStart(): boolean {
+    return this.#length === 0;
+  }
+
   /** Bytes of an event that has not ended yet. */
   get rest(): Uint8Array {
     return concat(this.#pending);

@@ -30,79 +30,182 @@ const drainMs = 100;
 /** A prelude longer than this is not held back until the first token. */
 const maxHeldBytes = 65_536;
 
+type Next = IteratorResult<SseBytes, undefined>;
+
 /**
  * Passes an origin's stream on: whole events as the bytes they came in where the adapter has nothing to change. What comes before the first token is held back
  * until that is there, so that an origin which fails until then has sent nothing, and another can answer. Only `[DONE]` is withheld, as it is the caller's to
  * write: a stream that ends without a finish, breaks, falls silent or reports an error gets none. Throws `OriginFailure` for these, except after an error event
  * that has been passed on and has told the client already.
+ *
+ * It is no generator, as it does the same for every token: a layer of generators costs more than looking at a token does.
  */
-export async function* passThrough(body: ReadableStream<Uint8Array>, options: StreamOptions): AsyncGenerator<SseBytes> {
-  const { deadline, promptTokens } = options;
-  const reader = body.getReader();
-  const splitter = new EventSplitter();
-  const seen = new StreamInspector(options.adapter, options.choices);
-  let held: Uint8Array[] = [];
-  let begun = false;
-  let complete = false;
-  let drained = false;
-  let ended = false;
-  const end = () => {
-    if (ended) return;
-    ended = true;
-    const counted = { promptTokens, completionTokens: seen.tokens, estimated: true };
-    options.onEnd(tokenCounts(seen.usage) ?? counted, complete);
-  };
-  // A stream that nobody reads stays where it is, and does not get to its end.
-  deadline.signal.addEventListener('abort', end, { once: true });
-  // Waiting for a client that reads slowly is not the origin's fault: only reads count.
-  const reading = deadline.limitWaits(options.idleMs, () => timedOut('send anything', options.idleMs));
-  try {
-    while (!seen.done) {
-      const chunk = await readNext(reader, deadline, reading);
-      for (const event of chunk === null ? lastEvent(splitter.rest) : splitEvents(splitter, chunk)) {
-        const passed = seen.see(event);
-        if (passed) held.push(passed);
-      }
-      if (seen.error !== null && !begun && seen.tokens === 0) throw errorOfEvent(seen.error, options.adapter);
-      if (!begun && (seen.tokens > 0 || seen.finished)) options.onFirstToken();
-      begun ||= seen.tokens > 0 || seen.finished || byteCount(held) > maxHeldBytes;
-      if (begun && held.length > 0) {
-        yield { type: 'bytes', bytes: join(held) };
-        held = [];
-      }
-      if (chunk === null) break;
+export class OriginStream implements AsyncIterableIterator<SseBytes, undefined> {
+  readonly #options: StreamOptions;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #splitter = new EventSplitter();
+  readonly #seen: StreamInspector;
+  readonly #reading: (now: boolean) => void;
+  #held: Uint8Array[] = [];
+  #begun = false;
+  #complete = false;
+  #ended = false;
+  /** The first answer, until it is asked for. */
+  #first: Next | null = null;
+  /** What comes after the origin's last event. */
+  #last: AsyncGenerator<SseBytes, undefined> | null = null;
+  /** Somebody waits, to be told by these. */
+  #waiting = false;
+  #resolve: (next: Next | Promise<Next>) => void = () => {};
+  #reject: (reason: unknown) => void = () => {};
+  /** What went wrong while nobody waited, for whoever asks next. */
+  #failure: { reason: unknown } | null = null;
+
+  constructor(body: ReadableStream<Uint8Array>, options: StreamOptions) {
+    const { deadline, adapter, choices, idleMs } = options;
+    this.#options = options;
+    this.#reader = body.getReader();
+    this.#seen = new StreamInspector(adapter, choices);
+    // A stream that nobody reads stays where it is, and does not get to its end.
+    deadline.signal.addEventListener('abort', () => this.#ended || this.#fail(deadline.signal.reason), { once: true });
+    // Waiting for a client that reads slowly is not the origin's fault: only reads count.
+    this.#reading = deadline.limitWaits(idleMs, () => timedOut('send anything', idleMs));
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Resolves when the first token is there, or the end. Throws like `next`. */
+  async begin(): Promise<void> {
+    this.#options.deadline.signal.throwIfAborted();
+    this.#first = await this.next();
+  }
+
+  next(): Promise<Next> {
+    if (this.#first) {
+      const first = this.#first;
+      this.#first = null;
+      return Promise.resolve(first);
     }
-    if (seen.error !== null) return;
-    // Without a finish, [DONE] alone does not tell a whole answer from half of one.
-    if (!seen.finished || (!seen.done && splitter.rest.length > 0)) throw broken();
-    if (options.includeUsage && !seen.usage) yield { type: 'bytes', bytes: usageEvent(seen, promptTokens) };
-    complete = true;
-    yield { type: 'done' };
-    drained = await drain(reader);
-  } finally {
-    end();
+    if (this.#last) return this.#last.next();
+    if (this.#ended) return this.#afterEnd();
+    return new Promise((resolve, reject) => {
+      this.#waiting = true;
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#read();
+    });
+  }
+
+  async return(): Promise<Next> {
+    this.#first = null;
+    this.#failure = null;
+    if (this.#last) await this.#last.return(undefined);
+    else this.#end(false);
+    if (this.#waiting) this.#settle(over);
+    return over;
+  }
+
+  #afterEnd(): Promise<Next> {
+    const failure = this.#failure;
+    this.#failure = null;
+    return failure ? Promise.reject(failure.reason) : Promise.resolve(over);
+  }
+
+  #settle(next: Next | Promise<Next>): void {
+    this.#waiting = false;
+    this.#resolve(next);
+  }
+
+  #read(): void {
+    this.#reading(true);
+    this.#reader.read().then(this.#onRead, this.#onReadError);
+  }
+
+  readonly #onRead = ({ done, value }: ReadableStreamReadResult<Uint8Array>): void => {
+    if (this.#ended) return;
+    this.#reading(false);
+    try {
+      const bytes = this.#take(done ? null : value);
+      if (done || this.#seen.done) {
+        this.#last = this.#finish(bytes);
+        this.#settle(this.#last.next());
+      } else if (bytes) this.#settle({ done: false, value: { type: 'bytes', bytes } });
+      else this.#read();
+    } catch (error) {
+      this.#fail(error);
+    }
+  };
+
+  readonly #onReadError = (error: unknown): void => {
+    if (!this.#ended) this.#fail(error instanceof OriginFailure ? error : broken(error));
+  };
+
+  /** Looks at what has come, null for the end. Returns what may be passed on now. */
+  #take(chunk: Uint8Array | null): Uint8Array | null {
+    const seen = this.#seen;
+    const usual = chunk && this.#splitter.atStart ? seen.seeUsual(chunk) : 0;
+    // By far the most frequent.
+    if (usual > 0 && usual === chunk!.length && this.#begun && this.#held.length === 0) return chunk;
+    if (usual > 0) this.#held.push(chunk!.subarray(0, usual));
+    for (const event of chunk === null ? lastEvent(this.#splitter.rest) : splitEvents(this.#splitter, chunk.subarray(usual))) {
+      const passed = seen.see(event);
+      if (passed) this.#held.push(passed);
+    }
+    if (!this.#begun) this.#lookForBeginning();
+    if (!this.#begun || this.#held.length === 0) return null;
+    const bytes = join(this.#held);
+    this.#held = [];
+    return bytes;
+  }
+
+  #lookForBeginning(): void {
+    const { error, tokens, finished } = this.#seen;
+    if (error !== null && tokens === 0) throw errorOfEvent(error, this.#options.adapter);
+    if (tokens > 0 || finished) this.#options.onFirstToken();
+    this.#begun = tokens > 0 || finished || byteCount(this.#held) > maxHeldBytes;
+  }
+
+  /** Nothing more is expected of the origin: what is left to be passed on, and what it has left out. */
+  async *#finish(bytes: Uint8Array | null): AsyncGenerator<SseBytes, undefined> {
+    const { includeUsage, promptTokens } = this.#options;
+    const seen = this.#seen;
+    let drained = false;
+    try {
+      if (bytes) yield { type: 'bytes', bytes };
+      if (seen.error !== null) return;
+      // Without a finish, [DONE] alone does not tell a whole answer from half of one.
+      if (!seen.finished || (!seen.done && !this.#splitter.atStart)) throw broken();
+      if (includeUsage && !seen.usage) yield { type: 'bytes', bytes: usageEvent(seen, promptTokens) };
+      this.#complete = true;
+      yield { type: 'done' };
+      drained = await drain(this.#reader);
+    } finally {
+      this.#end(drained);
+    }
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#waiting) this.#reject(reason);
+    else this.#failure ??= { reason };
+    this.#waiting = false;
+    this.#end(false);
+  }
+
+  /** @param drained the connection has ended by itself */
+  #end(drained: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { deadline, promptTokens, onEnd } = this.#options;
+    const counted = { promptTokens, completionTokens: this.#seen.tokens, estimated: true };
+    onEnd(tokenCounts(this.#seen.usage) ?? counted, this.#complete);
     if (drained) deadline.finish();
     else deadline.end();
   }
 }
 
-/** The next bytes, or null at the end. */
-async function readNext(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  deadline: Deadline,
-  reading: (now: boolean) => void,
-): Promise<Uint8Array | null> {
-  reading(true);
-  try {
-    const { done, value } = await deadline.guard(reader.read());
-    return done ? null : value;
-  } catch (error) {
-    if (deadline.signal.aborted) throw deadline.signal.reason;
-    throw error instanceof OriginFailure ? error : broken(error);
-  } finally {
-    reading(false);
-  }
-}
+const over = { done: true, value: undefined } as const;
 
 function splitEvents(splitter: EventSplitter, chunk: Uint8Array): Uint8Array[] {
   try {
