@@ -7,7 +7,7 @@ import { openS3Bucket } from '../../models/r2/s3-bucket.ts';
 import type { Account } from './account.ts';
 import { type ApiOptions, callApi } from './cloudflare-api.ts';
 import { DeployError } from './deploy-error.ts';
-import { explain, problemIn } from './explain.ts';
+import { explain, problemIn, withoutColours } from './explain.ts';
 import { runWrangler } from './wrangler.ts';
 
 export type Environment = Record<string, string | undefined>;
@@ -118,7 +118,7 @@ async function deployByWrangler(root: string, env: Environment, configPath: stri
     const what = `Deploying ${dirname(configPath).split(/[\\/]/).at(-1)}`;
     const problem = problemIn(output);
     if (problem) throw explain(what, problem);
-    const said = output
+    const said = withoutColours(output)
       .split('\n')
       .find((line) => /error/i.test(line))
       ?.replace(/^.*?\[?ERROR\]?\s*/, '');

@@ -60,9 +60,12 @@ export function explain(what: string, { status, code, message }: ApiProblem): De
 
 const firstSentence = (text: string): string => (text.split('\n')[0] ?? '').trim() || 'without a reason.';
 
+/** Wrangler colours its errors whatever it is told. */
+export const withoutColours = (text: string): string => text.replace(new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g'), '');
+
 /** The problem in what wrangler printed when it failed: "... [code: 10027]"; null for none. */
 export function problemIn(output: string): ApiProblem | null {
-  const plain = output.replace(new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g'), '');
+  const plain = withoutColours(output);
   const coded = /^(.*?)\s*\[code: (\d+)\]/m.exec(plain);
   if (coded) return { status: 400, code: Number(coded[2]), message: coded[1]!.replace(/^.*?\[?ERROR\]?\s*/, '') };
   if (/CLOUDFLARE_API_TOKEN|not logged in|wrangler login|not authenticated/i.test(plain)) return { status: 401, code: 0, message: '' };

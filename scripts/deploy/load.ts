@@ -65,10 +65,25 @@ export async function loadDeployment(root: string, file: string): Promise<Loaded
       gateway: read(CONFIG_FILES.gateway),
       edge: read(CONFIG_FILES.edge),
       stage: read(CONFIG_FILES.stage),
-      container: edge.placement === 'container' ? read(CONFIG_FILES.container) : null,
+      container: edge.placement === 'container' ? withImage(read(CONFIG_FILES.container), root, pack, settings) : null,
     },
     engineSources: sourceHash(root, ENGINE_SOURCES),
     gatewaySources: sourceHash(root, GATEWAY_SOURCES),
   });
   return { settings, deployment, manifest, pack };
+}
+
+/** The pack is part of the image, whose files are named from the root: the generated configuration lies elsewhere. */
+function withImage(base: WranglerConfig, root: string, pack: string, { edge, model }: Settings): WranglerConfig {
+  const place = relative(root, pack);
+  if (place.startsWith('..') || isAbsolute(place))
+    throw new DeployError(`${model.pack} (model.pack) must lie in this folder, as the container's image is built from it.`);
+  const containers = (base.containers as Record<string, unknown>[]).map((container) => ({
+    ...container,
+    image: join(root, 'deploy/container/Dockerfile'),
+    image_build_context: root,
+    image_vars: { PACK: place },
+    max_instances: edge.replicas * Math.max(1, edge.regions.length),
+  }));
+  return { ...base, containers };
 }

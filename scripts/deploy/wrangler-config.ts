@@ -44,6 +44,7 @@ export function edgeConfig(
 ): WranglerConfig {
   if (!base) throw new Error('There is no configuration of the engine for this placement.');
   const { edge, model } = settings;
+  const contained = edge.placement === 'container';
   const { assets: _, ...rest } = withoutDevelopment(base);
   const stages = plan === null ? 0 : (JSON.parse(plan) as { stages: unknown[] }).stages.length;
   const stageBindings = Array.from({ length: stages }, (_, stage) => ({
@@ -54,13 +55,14 @@ export function edgeConfig(
   return {
     ...rest,
     durable_objects: { bindings: [...(base.durable_objects?.bindings ?? []), ...stageBindings] },
-    r2_buckets: [{ binding: 'MODELS', bucket_name: model.bucket }],
+    // A container's pack is part of its image.
+    ...(!contained && { r2_buckets: [{ binding: 'MODELS', bucket_name: model.bucket }] }),
     vars: {
       ...base.vars,
-      NEARSIDE_EDGE_PACK: prefix,
+      ...(!contained && { NEARSIDE_EDGE_PACK: prefix }),
       NEARSIDE_EDGE_SESSIONS: String(edge.sessions),
       NEARSIDE_EDGE_QUEUE: String(edge.queue),
-      ...(edge.placement !== 'container' && { NEARSIDE_EDGE_MEMORY_BYTES: String(edge.budgetBytes) }),
+      ...(!contained && { NEARSIDE_EDGE_MEMORY_BYTES: String(edge.budgetBytes) }),
       ...(plan !== null && { NEARSIDE_EDGE_PLACEMENT: 'pipeline', NEARSIDE_EDGE_PLAN: plan }),
     },
   };
