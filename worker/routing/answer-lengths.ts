@@ -43,11 +43,14 @@ function drawn(prior: Quantiles, sketch: QuantileSketch | undefined): Quantiles 
   return { p50, p95: Math.max(p50, p95) };
 }
 
-/** An answer that was cut off would have had some length above: the median of those seen there (redistribution to the right: Efron 1967), or half as much again. */
+/**
+ * An answer that was cut off would have had some length above: the median of those seen there (redistribution to the right: Efron 1967), or of what is assumed of any
+ * answer. A hundred answers that were cut off after eight tokens do not say that answers are short.
+ */
 function beyond(sketch: QuantileSketch, tokens: number): number {
   const above = 1 - partBelow(sketch, tokens);
   const median = above > 0.02 ? quantileOf(sketch, 1 - above / 2) : null;
-  return Math.max(1.5 * tokens, median ?? 0);
+  return Math.max(1.5 * tokens, median ?? answerPrior.p50);
 }
 
 /** Keys are ids and may be anything; kinds are our own words. */

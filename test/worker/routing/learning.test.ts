@@ -73,6 +73,15 @@ describe('lengths of answers', () => {
     ).toBeGreaterThan(50);
   });
 
+  it('that were cut off after a few tokens do not make answers seem short', () => {
+    expect(
+      median(
+        taught(100, () => ({ completionTokens: 8, end: 'length' })),
+        'k',
+      ),
+    ).toBeGreaterThan(100);
+  });
+
   it('that were cut off count as longer than the limit', () => {
     const learned = taught(100, () => ({ completionTokens: 16, end: 'length' }));
     expect(median(learned, 'k')).toBeGreaterThan(20);
