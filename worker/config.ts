@@ -6,6 +6,7 @@ import {
   parseKeyPolicies,
   parsePolicySettings,
 } from './decision/policy-settings.ts';
+import { type Region, regions } from './edge/replicas.ts';
 import { ConfigError, endpointKinds, isBaseUrl, type OriginTimeouts, type PoolConfig, parsePools } from './origin/pool-config.ts';
 import { isGiven, originTimeouts, singleOrigin } from './origin/single-origin.ts';
 import type { EdgePrice } from './routing/figures.ts';
@@ -39,6 +40,9 @@ export interface Config {
     maxTokens: number;
     /** An engine that runs as a server of its own, instead of the EDGE_MODEL binding. */
     server: { url: string; key: string | null } | null;
+    /** Where its replicas are, by location hint, and how many in each; none: one place, wherever the first request comes from. */
+    regions: Region[];
+    replicas: number;
     /** Who shares evaluated prompt prefixes: the calls of one API key, everyone, or nobody. */
     prefixCache: 'key' | 'shared' | 'off';
     price: EdgePrice;
@@ -144,6 +148,13 @@ const variables = z.object({
     .optional()
     .describe('an https URL without credentials or query'),
   NEARSIDE_DIFFICULTY: z.enum(['0', '1']).default('0').describe('0 or 1'),
+  NEARSIDE_EDGE_REGIONS: z
+    .string()
+    .transform(splitList)
+    .pipe(z.array(z.enum(regions)))
+    .default([])
+    .describe(`a list of ${regions.join(', ')}`),
+  NEARSIDE_EDGE_REPLICAS: count(1, 1, 16, 'replicas'),
   NEARSIDE_REGION: token,
   NEARSIDE_COMMIT_AFTER_MS: milliseconds(2_000),
   NEARSIDE_KEEPALIVE_MS: milliseconds(500),
@@ -182,6 +193,8 @@ export function parseConfig(env: Env): Config {
       maxPromptTokens: vars.NEARSIDE_EDGE_MAX_PROMPT_TOKENS,
       maxTokens: vars.NEARSIDE_EDGE_MAX_TOKENS,
       server: vars.NEARSIDE_EDGE_URL ? { url: vars.NEARSIDE_EDGE_URL, key: vars.NEARSIDE_EDGE_KEY ?? null } : null,
+      regions: [...new Set(vars.NEARSIDE_EDGE_REGIONS)],
+      replicas: vars.NEARSIDE_EDGE_REPLICAS,
       prefixCache: vars.NEARSIDE_EDGE_PREFIX_CACHE,
       price: parseEdgePrice(env.NEARSIDE_EDGE_PRICE, vars.NEARSIDE_EDGE_URL !== undefined),
     },

@@ -6,6 +6,8 @@ import { type Config, ConfigError, type Env, parseConfig } from './config.ts';
 import { createDifficultyClient } from './difficulty/client.ts';
 import { createEdgeClient, createHttpEdgeClient } from './edge/client.ts';
 import { EdgeDirectory } from './edge/directory.ts';
+import { replicaName } from './edge/replicas.ts';
+import { createReplicatedEdgeClient, originOf, replicasOf } from './edge/replicated-client.ts';
 import { NearsideGateway } from './gateway.ts';
 import { misconfigured } from './health.ts';
 import { errorFields, log } from './observe/log.ts';
@@ -18,9 +20,6 @@ export { OriginMonitor } from './origin/monitor.ts';
 
 type App = ReturnType<typeof createApp>;
 
-/** `model:region:replica` of the one edge model there is today. */
-const edgeObject = 'default:any:0';
-
 /** One app per environment: settings are read once per isolate. */
 const apps = new WeakMap<Env, App>();
 
@@ -28,22 +27,23 @@ export default {
   fetch(request: Request, env: Env, ctx: ExecutionContext) {
     let app = apps.get(env);
     if (!app) {
-      app = buildApp(env, request.cf?.continent);
+      app = buildApp(env, request.cf);
       apps.set(env, app);
     }
     return app.fetch(request, env, ctx);
   },
 };
 
-/** @param continent where this isolate is, going by its first request */
-function buildApp(env: Env, continent: unknown): App {
+/** @param place where this isolate is, going by its first request */
+function buildApp(env: Env, place: Request['cf']): App {
   const onError = (error: unknown, id: string) => log('request_failed', { id, ...errorFields(error) });
   try {
     const config = parseConfig(env);
+    const continent = place?.continent;
     const region = config.region ?? (typeof continent === 'string' ? continent.toLowerCase() : null);
     const gateway = new NearsideGateway({
       config,
-      edge: edgeDirectory(env, config),
+      edge: edgeDirectory(env, config, place),
       origins: originDirectory(env, config, region),
       difficultyOf: config.difficulty ? createDifficultyClient(env.DIFFICULTY!) : null,
       background: waitUntil,
@@ -56,10 +56,16 @@ function buildApp(env: Env, continent: unknown): App {
   }
 }
 
-function edgeDirectory(env: Env, config: Config): EdgeDirectory | null {
-  const { server, model } = config.edge;
+function edgeDirectory(env: Env, config: Config, place: Request['cf']): EdgeDirectory | null {
+  const { server, model, regions, replicas } = config.edge;
   if (server) return new EdgeDirectory(createHttpEdgeClient(server.url, server.key), model);
-  return env.EDGE_MODEL ? new EdgeDirectory(createEdgeClient(env.EDGE_MODEL, edgeObject), model) : null;
+  if (!env.EDGE_MODEL) return null;
+  const all = replicasOf(regions, replicas);
+  const [only] = all;
+  if (only && all.length === 1 && only.region === null)
+    return new EdgeDirectory(createEdgeClient(env.EDGE_MODEL, replicaName(only)), model);
+  const client = createReplicatedEdgeClient(env.EDGE_MODEL, { replicas: all, origin: originOf(place), now: Date.now });
+  return new EdgeDirectory(client, model);
 }
 
 function originDirectory(env: Env, config: Config, region: string | null): OriginDirectory {

@@ -75,6 +75,8 @@ describe('config', () => {
     ['NEARSIDE_FETCH_IMAGES', 'true'],
     ['NEARSIDE_IMAGE_DNS', 'http://dns.example.com/dns-query'],
     ['NEARSIDE_DEV', 'yes'],
+    ['NEARSIDE_EDGE_REGIONS', 'weur,mars'],
+    ['NEARSIDE_EDGE_REPLICAS', '0'],
   ])('%s = %s is refused in one sentence that names it and not the value', (name, value) => {
     const message = problem({ [name]: value });
     expect(message).toMatch(new RegExp(`^${name} is not valid: it must be .+\\.$`));

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { EdgeRequest } from '../../worker/edge/protocol.ts';
-import { createReplicatedEdgeClient, replicasOf } from '../../worker/edge/replicated-client.ts';
+import { createReplicatedEdgeClient, originOf, replicasOf } from '../../worker/edge/replicated-client.ts';
 import type { EdgeFigures } from '../../worker/routing/figures.ts';
 
 /** Objects that refuse, with figures by their name, which is enough to be chosen by. */
@@ -45,4 +45,10 @@ it('is the one object of today where nothing is set', async () => {
   const client = createReplicatedEdgeClient(namespace, { replicas: replicasOf([], 1), origin, now: () => 1 });
   await client.generate({} as EdgeRequest, new AbortController().signal);
   expect(asked).toEqual([{ name: 'default:any:0', hint: undefined }]);
+});
+
+it('knows where requests come from as far as they say', () => {
+  expect(originOf({ continent: 'EU', latitude: '50.1', longitude: '8.7' })).toEqual({ continent: 'EU', latitude: 50.1, longitude: 8.7 });
+  expect(originOf({ continent: 'EU' })).toEqual({ continent: 'EU', latitude: null, longitude: null });
+  expect(originOf(undefined)).toEqual({ continent: null, latitude: null, longitude: null });
 });

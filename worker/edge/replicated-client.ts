@@ -5,6 +5,14 @@ import { chooseReplica, type Origin, type Region, type Replica, replicaName } fr
 
 const MINUTE_MS = 60_000;
 
+/** Where a request says that it comes from; coordinates are texts there. @param place `request.cf` */
+export function originOf(place: object | undefined): Origin {
+  const given = place as { continent?: unknown; latitude?: unknown; longitude?: unknown } | undefined;
+  const degrees = (text: unknown) => (typeof text === 'string' && text !== '' ? Number(text) : null);
+  const continent = typeof given?.continent === 'string' ? given.continent : null;
+  return { continent, latitude: degrees(given?.latitude), longitude: degrees(given?.longitude) };
+}
+
 /** Every replica of every region; one without a region where none is given. */
 export function replicasOf(regions: readonly Region[], count: number): Replica[] {
   return (regions.length > 0 ? regions : [null]).flatMap((region) =>
