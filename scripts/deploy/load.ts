@@ -9,7 +9,7 @@ import { defaultPrefix } from '../../models/r2/push-pack.ts';
 import { DeployError } from './deploy-error.ts';
 import { type Deployment, planDeployment } from './plan.ts';
 import { parseSettings, type Settings } from './settings.ts';
-import { ENGINE_SOURCES, GATEWAY_SOURCES, sourceHash } from './source-hash.ts';
+import { CONTAINER_SOURCES, ENGINE_SOURCES, GATEWAY_SOURCES, sourceHash } from './source-hash.ts';
 import type { WranglerConfig } from './wrangler-config.ts';
 
 /** All that a command goes by. */
@@ -67,7 +67,7 @@ export async function loadDeployment(root: string, file: string): Promise<Loaded
       stage: read(CONFIG_FILES.stage),
       container: edge.placement === 'container' ? withImage(read(CONFIG_FILES.container), root, pack, settings) : null,
     },
-    engineSources: sourceHash(root, ENGINE_SOURCES),
+    engineSources: sourceHash(root, edge.placement === 'container' ? CONTAINER_SOURCES : ENGINE_SOURCES),
     gatewaySources: sourceHash(root, GATEWAY_SOURCES),
   });
   return { settings, deployment, manifest, pack };

@@ -125,7 +125,13 @@ function planMemory({ edge }: Settings, manifest: Manifest): Plan {
   }
 }
 
-const shortHash = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 8);
+/** Where an image is built from is another place on every machine. */
+const PLACES = new Set(['image', 'image_build_context']);
+
+function shortHash(value: unknown): string {
+  const text = JSON.stringify(value, (key, part) => (PLACES.has(key) ? undefined : part));
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
+}
 
 /** Names of engines and stages of any version that a deployment of this name has made. */
 export function isVersioned(name: string, script: string): boolean {

@@ -4,9 +4,11 @@ import { join, sep } from 'node:path';
 
 /** What the engine and its stages are built from, and what the gateway is. */
 export const ENGINE_SOURCES = ['worker/edge', 'wasm', 'models', 'routes', 'package-lock.json'];
+/** What else a container's image is. */
+export const CONTAINER_SOURCES = [...ENGINE_SOURCES, 'worker/routing', 'scripts/edge-node', 'deploy/container', 'scripts/edge-node.ts'];
 export const GATEWAY_SOURCES = ['worker', 'wasm', 'models', 'routes', 'wrangler.toml', 'package-lock.json'];
 
-const BUILT_FROM = /\.(ts|js|mjs|wasm|toml|json|onnx)$/;
+const BUILT_FROM = /(\.(ts|js|mjs|wasm|toml|json|onnx)|Dockerfile)$/;
 /** Parts of these folders that no Worker contains. */
 const NOT_BUILT_FROM = /^models\/(demo|cli|router\/train)(\/|$)/;
 
