@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { DeployError } from './deploy-error.ts';
 import { CONFIG_FILES } from './load.ts';
 import type { Deployment, Script } from './plan.ts';
@@ -47,23 +47,9 @@ export function deploymentFiles(root: string, folder: string): DeploymentFiles {
       const path = join(deployment.version, name);
       await mkdir(join(folder, path), { recursive: true });
       const modules = { no_bundle: true, find_additional_modules: true };
-      const containers = withAbsolutePaths(script.config.containers, join(root, dirname(configFileOf(deployment, script))));
-      const config = { ...script.config, ...containers, main: `../${bundleOf(deployment, script)}/index.js`, ...modules };
+      const config = { ...script.config, main: `../${bundleOf(deployment, script)}/index.js`, ...modules };
       await writeFile(join(folder, path, 'wrangler.json'), `${JSON.stringify(config, null, 2)}\n`);
       return join(path, 'wrangler.json');
     },
-  };
-}
-
-/** A container's image is named relative to the committed file. */
-function withAbsolutePaths(containers: unknown, from: string): { containers?: unknown } {
-  if (!Array.isArray(containers)) return {};
-  const absolute = (path: unknown) => (typeof path === 'string' ? join(from, path) : path);
-  return {
-    containers: containers.map((container) => ({
-      ...container,
-      image: absolute(container.image),
-      image_build_context: absolute(container.image_build_context),
-    })),
   };
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
@@ -44,4 +44,23 @@ it('wrangler takes every generated configuration with its bundle, as it would up
       expect(stdout).toMatch(/simd.*\.wasm/);
     }
   }
+});
+
+it('the engine in a container is built from this checkout, with the pack of the settings', { timeout: 300_000 }, async () => {
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, 'nearside.toml'), 'name = "trial"\n[model]\npack = "models/demo/pack"\n[edge]\nplacement = "container"\n');
+  const { deployment } = await loadDeployment(ROOT, join(folder, 'nearside.toml'));
+  const files = deploymentFiles(ROOT, folder);
+  const engine = deployment.scripts.find(({ kind }) => kind === 'engine')!;
+  await files.bundle(deployment, engine);
+  const config = join(folder, await files.write(deployment, engine));
+  expect(JSON.parse(readFileSync(config, 'utf8')).containers).toMatchObject([
+    { image: join(ROOT, 'deploy/container/Dockerfile'), image_build_context: join(ROOT), image_vars: { PACK: 'models/demo/pack' } },
+  ]);
+  const wrangler = join(ROOT, 'node_modules/wrangler/bin/wrangler.js');
+  const args = ['deploy', '--dry-run', '--containers-rollout=none', '--config', config, '--outdir', join(folder, 'out')];
+  const env = { ...process.env, WRANGLER_SEND_METRICS: 'false', NO_COLOR: '1', CI: 'true' };
+  const { stdout } = await promisify(execFile)(process.execPath, [wrangler, ...args], { cwd: ROOT, env });
+  expect(stdout).toMatch(/EDGE_MODEL.*EdgeModel/);
+  expect(stdout).toContain('deploy/container/Dockerfile');
 });
