@@ -52,12 +52,8 @@ export function edgeConfig(
     class_name: 'StageModel',
     script_name: stageScript(stage),
   }));
-  // The pack is part of a container's image.
-  const containers = base.containers as { image_vars?: object }[] | undefined;
-  const withPack = containers?.map((container) => ({ ...container, image_vars: { ...container.image_vars, PACK: model.pack } }));
   return {
     ...rest,
-    ...(withPack && { containers: withPack }),
     durable_objects: { bindings: [...(base.durable_objects?.bindings ?? []), ...stageBindings] },
     // A container's pack is part of its image.
     ...(!contained && { r2_buckets: [{ binding: 'MODELS', bucket_name: model.bucket }] }),
