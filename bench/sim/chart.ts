@@ -19,6 +19,7 @@ export function chartOf(comparison: Comparison): string {
   const quality = axis(all.map((row) => row.quality), false); // biome-ignore format: one line
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="11" fill="#222">`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     text(lefts[0]!, 24, escaped(title), 'font-size="14" font-weight="600"'),
     text(lefts[0]!, 42, `Requests: ${escaped(trace)}. Lower left and upper left are better.`, 'fill="#666"'),
