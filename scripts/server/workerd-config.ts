@@ -29,6 +29,8 @@ export function workerdConfig({ modules, compatibilityDate, compatibilityFlags, 
   const protocol = pem === null ? 'http = ()' : `https = (tlsOptions = (keypair = (${pem})))`;
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
+  # A large young generation fills with garbage before it is swept: docs/decisions/0011-small-young-generation.md.
+  v8Flags = ["--max-semi-space-size=2"],
   services = [
     (name = "gateway", worker = .gateway),
     (name = "network", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true))),
