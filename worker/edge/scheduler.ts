@@ -2,26 +2,7 @@ import type { HeadAnswer, HeadQuery, Stage, StageMemory, StageSpec, StepEntry, S
 import { StageError } from '../../wasm/engine/stage.ts';
 import { RateMeter, type Rates } from './rates.ts';
 import { type PlannedStep, planTurn, TURN_ROWS } from './turn-plan.ts';
-
-/** One call of `step` that waits for its turn, or has it. */
-interface Waiting {
-  batch: StepEntry[];
-  /** Tokens of its one entry that have run in earlier turns. */
-  done: number;
-  signal: AbortSignal | undefined;
-  /** Takes it out of the queue; listens to the signal's abort while it waits. */
-  withdraw: () => void;
-  resolve: (results: StepResult[]) => void;
-  reject: (reason: unknown) => void;
-}
-
-/** What of a waiting step runs in a turn. */
-interface Piece {
-  waiting: Waiting;
-  batch: StepEntry[];
-  tokens: number[];
-  last: boolean;
-}
+import { cut, isAnswer, type Piece, rowsLeft, type Waiting } from './waiting-step.ts';
 
 export interface SchedulerOptions {
   /** Milliseconds; only differences between two turns are used. */
@@ -297,25 +278,4 @@ export class StepScheduler implements Stage {
       this.#waiting.unshift(waiting);
     }
   }
-}
-
-const tokensOf = ({ ids, hidden }: StepEntry): number => ids?.length ?? (hidden ? 1 : 0);
-
-/** Only a chunk of a prompt can be cut: tokens of one sequence, with a question about the last of them at most. */
-const canBeCut = ({ batch }: Waiting): boolean => batch.length === 1 && batch[0]!.ids !== undefined && batch[0]!.heads === undefined;
-
-const isAnswer = (waiting: Waiting): boolean => !canBeCut(waiting) || rowsLeft(waiting) === 1;
-
-const rowsLeft = (waiting: Waiting): number => Math.max(1, waiting.batch.reduce((sum, entry) => sum + tokensOf(entry), 0) - waiting.done);
-
-function cut(waiting: Waiting, rows: number): Piece {
-  const { batch, done } = waiting;
-  if (!canBeCut(waiting) || (done === 0 && rows >= rowsLeft(waiting))) {
-    // Drafts may turn out wrong: one token is sure.
-    return { waiting, batch, tokens: batch.map((entry) => (entry.heads ? 1 : tokensOf(entry))), last: true };
-  }
-  const { session, position, ids, head } = batch[0]!;
-  const last = rows >= rowsLeft(waiting);
-  const piece = { session, position: position + done, ids: ids!.slice(done, done + rows), head: last ? head : undefined };
-  return { waiting, batch: [piece], tokens: [rows], last };
 }
