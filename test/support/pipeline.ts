@@ -94,7 +94,6 @@ export class FaultyPeer implements Peer {
   bytesOf = (sessions: string[]) => this.#call((member) => member.bytesOf(sessions));
   close = (session: string) => this.#call((member) => member.close(session));
   step = (batch: StepEntry[]) => this.#call((member) => member.step(structuredClone(batch)));
-  head = (session: string, query: HeadQuery) => this.#call((member) => member.head(session, query));
   snapshot = (session: string) => this.#call((member) => member.snapshot(session));
   restore = (session: string, snapshot: Uint8Array) => this.#call((member) => member.restore(session, snapshot));
   memory = () => this.#call((member) => member.memory());

@@ -3,8 +3,6 @@ import type { Kernel } from './kernel.ts';
 import { MAX_CANDIDATES } from './scratch.ts';
 import type { HeadAnswer, HeadQuery, LogitAdjustment, SliceAnswer } from './stage.ts';
 
-export type { SliceAnswer } from './stage.ts';
-
 /** Logits of consecutive tokens in the engine's memory, and room for the kernel's candidates. */
 export interface LogitSlice {
   kernel: Kernel;
@@ -104,7 +102,7 @@ function draw(
 }
 
 /**
- * The answer for the whole vocabulary from the answers of its slices, all to the same query.
+ * The answer of a head from those of the pieces it was computed in, all to the same query.
  * @param candidates the query's number of candidates
  */
 export function mergeHeadAnswers(answers: HeadAnswer[], candidates: number): HeadAnswer {

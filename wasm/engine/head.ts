@@ -1,9 +1,9 @@
 import type { Manifest } from '../../models/pack/manifest.ts';
 import type { Arena } from './arena.ts';
-import { answerSlice, mergeHeadAnswers, mergeSliceAnswers, type SliceAnswer } from './head-answer.ts';
+import { answerSlice, mergeHeadAnswers, mergeSliceAnswers } from './head-answer.ts';
 import type { Kernel } from './kernel.ts';
 import { MAX_ROWS, type Scratch } from './scratch.ts';
-import type { HeadAnswer, HeadQuery } from './stage.ts';
+import type { HeadAnswer, HeadQuery, SliceAnswer } from './stage.ts';
 import type { Weights } from './weights.ts';
 
 export interface HeadParts {
@@ -20,7 +20,7 @@ export interface Asked {
   query: HeadQuery;
 }
 
-/** Called after so many multiply-adds of the head's rows; may let other events in. */
+/** Called after so many rows of the head; may let other events in. */
 type Pause = (rows: number) => Promise<void>;
 
 /** Rows of the head, computed a few thousand at a time in the stage's scratch memory. */

@@ -2,14 +2,14 @@ import type { Manifest } from '../../models/pack/manifest.ts';
 import type { Arena } from './arena.ts';
 import { checkBatch, microBatches, type Row, rowsOf } from './batch.ts';
 import { Head } from './head.ts';
-import { likelyNext, type SliceAnswer } from './head-answer.ts';
+import { likelyNext } from './head-answer.ts';
 import type { Kernel, KernelTeam } from './kernel.ts';
 import { type Observe, observer } from './observe.ts';
 import { ropeTable } from './rope.ts';
 import { MAX_ROWS, type Scratch } from './scratch.ts';
 import type { Sessions } from './sessions.ts';
 import { applySnapshot, takeSnapshot } from './snapshot.ts';
-import type { HeadAnswer, HeadQuery, PipelineMember, StageMemory, StageSpec, StepEntry, StepResult } from './stage.ts';
+import type { HeadAnswer, HeadQuery, PipelineMember, SliceAnswer, Stage, StageMemory, StageSpec, StepEntry, StepResult } from './stage.ts';
 import { StageError } from './stage.ts';
 import { ROW, structBytes, writeStruct } from './structs.ts';
 import type { Weights } from './weights.ts';
@@ -33,7 +33,7 @@ export interface StageParts {
  * A stage that computes here, with the kernels. Made by `loadStage`. Calls are carried out one after the other in the order they were made, since all
  * sessions share the scratch memory; a running step yields, so calls queue up rather than block.
  */
-export class LocalStage implements PipelineMember {
+export class LocalStage implements Stage, PipelineMember {
   readonly spec: StageSpec;
   readonly manifest: Manifest;
   readonly #parts: StageParts;

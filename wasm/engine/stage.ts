@@ -44,7 +44,7 @@ export interface HeadQuery {
   drawAmong?: { seed: number; step: number; temperature: number };
 }
 
-/** The head's answer for one position; never the whole vocabulary. Slices merge by `mergeHeadAnswers`. */
+/** The head's answer for one position; never the whole vocabulary. */
 export interface HeadAnswer {
   /** Best tokens by adjusted logit, descending, ties by lower id. Padding rows never appear. */
   ids: Int32Array;
@@ -132,9 +132,9 @@ export interface SliceAnswer extends HeadAnswer {
 
 /**
  * A stage as a pipeline (pipeline/pipeline-stage.ts) wants it: layers without token table and head, or a slice of the vocabulary without layers, which knows no
- * sessions.
+ * sessions and is asked by `answer`.
  */
-export interface PipelineMember extends Stage {
+export interface PipelineMember extends Omit<Stage, 'head'> {
   /**
    * Gives sessions the memory for so many tokens, so that no later step up to there fails for want of it. Throws `StageError` `out_of_memory` or `unknown_session`, and
    * then nothing has changed.

@@ -25,7 +25,6 @@ export function localPeer(member: PipelineMember): Peer {
     bytesOf: (sessions) => member.bytesOf(sessions),
     close: (session) => member.close(session),
     step: (batch, signal) => member.step(batch, signal),
-    head: (session, query) => member.head(session, query),
     snapshot: (session) => member.snapshot(session),
     restore: (session, snapshot) => member.restore(session, snapshot),
     memory: () => member.memory(),

@@ -1,6 +1,6 @@
 import { within } from '../../../routes/within.ts';
 import { type Peer, StageLostError } from '../../../wasm/engine/pipeline/peer.ts';
-import { type HeadAnswer, StageError, type StageSpec } from '../../../wasm/engine/stage.ts';
+import { StageError, type StageSpec } from '../../../wasm/engine/stage.ts';
 import {
   type Outcome,
   STAGE_VERSION,
@@ -129,9 +129,4 @@ export class RemotePeer implements Peer {
   reserve = (wanted: StageArguments<'reserve'>[0]) => this.#call('reserve', wanted);
   embed = (ids: number[]) => this.#call('embed', ids);
   answer = (hidden: Float32Array, queries: StageArguments<'answer'>[1]) => this.#call('answer', hidden, queries);
-
-  /** Heads are asked by `answer`: a stage of a pipeline remembers no last position. */
-  async head(): Promise<HeadAnswer> {
-    throw new StageError('bad_input', 'A remote stage is asked by answer().');
-  }
 }

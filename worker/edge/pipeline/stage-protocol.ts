@@ -3,8 +3,8 @@ import type { PipelineMember, StageErrorCode, StageMemory } from '../../../wasm/
 /** Changes when stages of another version would not understand each other, or compute something else. */
 export const STAGE_VERSION = 1;
 
-/** What a stage is asked, once it is connected: the methods of a `PipelineMember` that make sense from afar. */
-export type StageMethod = Exclude<keyof PipelineMember, 'spec' | 'head'>;
+/** What a stage is asked, once it is connected. */
+export type StageMethod = Exclude<keyof PipelineMember, 'spec'>;
 export type StageArguments<M extends StageMethod> = Parameters<PipelineMember[M]>;
 export type StageValue<M extends StageMethod> = Awaited<ReturnType<PipelineMember[M]>>;
 
