@@ -1,3 +1,4 @@
+import { concat } from './concat.ts';
 import { ApiError } from './errors.ts';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
@@ -36,13 +37,7 @@ async function readChunks(request: Request, maxBytes: number): Promise<Uint8Arra
     if (length > maxBytes) throw tooLarge(maxBytes);
     chunks.push(chunk);
   }
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return bytes;
+  return concat(chunks);
 }
 
 function tooLarge(maxBytes: number): ApiError {

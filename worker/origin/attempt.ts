@@ -2,8 +2,9 @@ import type { ChatBody } from '../../routes/gateway.ts';
 import type { ChatRequest } from '../../routes/schema/chat.ts';
 import { type Adapter, adapters, type Chunk } from './adapters.ts';
 import { Deadline } from './deadline.ts';
-import { badResponse, broken, errorOfEvent, errorOfResponse, errorText, timedOut, unreachable } from './failure.ts';
+import { badResponse, broken, errorOfEvent, errorOfResponse, errorText, OriginFailure, timedOut, unreachable } from './failure.ts';
 import type { EndpointConfig, OriginTimeouts } from './pool-config.ts';
+import { readBody } from './read-body.ts';
 import { OriginStream } from './stream.ts';
 import { countedUsage, estimateTokens, type TokenCounts, tokenCounts } from './usage.ts';
 
@@ -154,35 +155,19 @@ async function readAll(response: Response, deadline: Deadline): Promise<Uint8Arr
   const { headers } = response;
   const announced = Number(headers.get('content-length') ?? Number.NaN);
   // Unpacked, it may be longer than announced.
-  if (announced <= maxAnswerBytes && !headers.has('content-encoding')) return readWhole(response, deadline);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const reader = (response.body ?? new Response('').body!).getReader();
+  const isBounded = announced <= maxAnswerBytes && !headers.has('content-encoding');
+  let left = maxAnswerBytes;
+  const take = (bytes: number) => {
+    left -= bytes;
+    if (left < 0) throw badResponse(`an answer of more than ${maxAnswerBytes} bytes`);
+  };
   try {
-    for (let next = await deadline.guard(reader.read()); !next.done; next = await deadline.guard(reader.read())) {
-      chunks.push(next.value);
-      length += next.value.length;
-      if (length > maxAnswerBytes) break;
-    }
+    // In one go, which is much faster than in chunks. A connection that ends early makes it fail.
+    if (isBounded) return new Uint8Array(await deadline.guard(response.arrayBuffer()));
+    return await readBody(response, deadline, take);
   } catch (error) {
-    throw deadline.signal.aborted ? deadline.signal.reason : broken(error);
-  }
-  if (length > maxAnswerBytes) throw badResponse(`an answer of more than ${maxAnswerBytes} bytes`);
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return bytes;
-}
-
-/** In one go, which is much faster than in chunks. A connection that ends early makes it fail. */
-async function readWhole(response: Response, deadline: Deadline): Promise<Uint8Array<ArrayBuffer>> {
-  try {
-    return new Uint8Array(await deadline.guard(response.arrayBuffer()));
-  } catch (error) {
-    throw deadline.signal.aborted ? deadline.signal.reason : broken(error);
+    if (deadline.signal.aborted) throw deadline.signal.reason;
+    throw error instanceof OriginFailure ? error : broken(error);
   }
 }
 

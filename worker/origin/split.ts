@@ -1,3 +1,5 @@
+import { concat } from '../../routes/concat.ts';
+
 /** A server that sends this much without ending an event does not speak server-sent events. */
 const maxEventBytes = 8 * 1024 * 1024;
 
@@ -26,7 +28,7 @@ export class EventSplitter {
       this.#keep(chunk);
       return [];
     }
-    const bytes = concat([...this.#pending.splice(0), chunk]);
+    const bytes = this.#pending.length === 0 ? chunk : concat([...this.#pending.splice(0), chunk]);
     this.#length = 0;
     const events: Uint8Array[] = [];
     let eventStart = 0;
@@ -47,15 +49,4 @@ export class EventSplitter {
     this.#length += part.length;
     if (this.#length > maxEventBytes) throw new Error('an event without end');
   }
-}
-
-function concat(parts: Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    all.set(part, offset);
-    offset += part.length;
-  }
-  return all;
 }

@@ -1,3 +1,4 @@
+import { concat } from '../../routes/concat.ts';
 import type { SseBytes } from '../../routes/gateway.ts';
 import { within } from '../../routes/within.ts';
 import type { Adapter } from './adapters.ts';
@@ -228,19 +229,12 @@ function byteCount(events: Uint8Array[]): number {
 /** One run of bytes; without copying where the events lie one behind the other in what was received. */
 function join(events: Uint8Array[]): Uint8Array {
   const first = events[0]!;
-  const total = byteCount(events);
   const adjacent = events.every((event, i) => {
     const before = events[i - 1];
     return !before || (event.buffer === before.buffer && event.byteOffset === before.byteOffset + before.length);
   });
-  if (adjacent) return new Uint8Array(first.buffer, first.byteOffset, total);
-  const bytes = new Uint8Array(total);
-  let offset = 0;
-  for (const event of events) {
-    bytes.set(event, offset);
-    offset += event.length;
-  }
-  return bytes;
+  if (adjacent) return new Uint8Array(first.buffer, first.byteOffset, byteCount(events));
+  return concat(events);
 }
 
 function usageEvent(seen: StreamInspector, promptTokens: number): Uint8Array {

@@ -1,4 +1,5 @@
 import { Deadline } from '../deadline.ts';
+import { readBody } from '../read-body.ts';
 import { type ImageLimits, tooManyBytes } from './check.ts';
 import { ImageError, notFetched, tooLarge } from './image-error.ts';
 import { checkResolution, type Resolver } from './resolver.ts';
@@ -39,7 +40,7 @@ export async function fetchImage(
   deadline.limit(limits.timeoutMs, () => notFetched(`could not be fetched within ${limits.timeoutMs} ms.`));
   try {
     const response = await follow(parseTarget(address), tools, deadline);
-    return await readBody(response, limits, budget, deadline);
+    return await readImage(response, limits, budget, deadline);
   } catch (error) {
     if (deadline.signal.aborted) throw deadline.signal.reason;
     throw error instanceof ImageError ? error : notFetched('could not be fetched.');
@@ -65,26 +66,16 @@ async function follow(first: URL, tools: FetchTools, deadline: Deadline): Promis
 }
 
 /** The body, read no further than the limits go, whatever its length is said to be. */
-async function readBody(response: Response, limits: FetchLimits, budget: ByteBudget, deadline: Deadline): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
+async function readImage(response: Response, limits: FetchLimits, budget: ByteBudget, deadline: Deadline): Promise<Uint8Array> {
   let length = 0;
-  const take = (bytes: number) => {
+  const check = (bytes: number) => {
     if (length + bytes > limits.maxBytes) throw tooManyBytes(limits);
     if (bytes > budget.left) throw tooLarge(`makes the request's images larger than ${budget.total} bytes together.`);
   };
-  take(Number(response.headers.get('content-length')) || 0);
-  const reader = (response.body ?? new Response('').body!).getReader();
-  for (let next = await deadline.guard(reader.read()); !next.done; next = await deadline.guard(reader.read())) {
-    take(next.value.length);
-    length += next.value.length;
-    budget.left -= next.value.length;
-    chunks.push(next.value);
-  }
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return bytes;
+  check(Number(response.headers.get('content-length')) || 0);
+  return readBody(response, deadline, (bytes) => {
+    check(bytes);
+    length += bytes;
+    budget.left -= bytes;
+  });
 }
