@@ -33,20 +33,24 @@ function monitorFigures({ endpoints }: Pool, now: number): Snapshot<OriginFigure
   return { asOf: Math.min(...looks.map((look) => look.at)), values };
 }
 
-function ownFigures({ endpoints, config }: Pool, now: number): Snapshot<OriginFigures> {
+function ownFigures(pool: Pool, now: number): Snapshot<OriginFigures> {
+  const { endpoints, config } = pool;
   const there = endpoints.filter((endpoint) => endpoint.isAvailable(now));
   const price = originPriceOf(config.endpoints[0]?.price ?? null);
   const slots = price.by === 'gpu-hour' ? price.slots * Math.max(1, there.length) : null;
   const running = endpoints.reduce((sum, endpoint) => sum + endpoint.inFlight, 0);
+  const isCold = endpoints.every((endpoint) => endpoint.isCold(now));
   return {
     asOf: now,
     values: {
       // Other gateways have theirs there, too: ours alone tell something only where they are more than what is assumed of all.
       running: running > originPriors.use * (slots ?? originPriors.slots) ? running : null,
       slots,
-      saturated: endpoints.every((endpoint) => endpoint.isFull(now) || !endpoint.isAvailable(now)),
+      saturated: pool.isSaturated(now),
+      // Whoever is being started refuses at once, and only requests wake it.
+      ejected: there.length === 0 && !isCold,
       // Whoever answers nothing but 503 is being started. That one is not, says nothing of whether it is there.
-      cold: endpoints.every((endpoint) => endpoint.isCold(now)) ? true : null,
+      cold: isCold ? true : null,
     },
   };
 }
