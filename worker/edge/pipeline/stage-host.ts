@@ -19,7 +19,7 @@ export interface StageHostOptions {
   load(): Promise<PipelineMember>;
   /** Milliseconds. */
   now(): number;
-  /** A session that nobody has mentioned for so long is freed. */
+  /** A session that nobody has mentioned for so long is freed when the next call comes. */
   leaseMs: number;
   /** Called at the start of every call. */
   arrived(): void;
@@ -46,15 +46,14 @@ const METHODS: ReadonlySet<string> = new Set<StageMethod>([
 interface Loaded {
   member: PipelineMember;
   epoch: string;
-  loadMs: number;
 }
 
 /**
  * One stage of a pipeline, wherever it runs: loads what it holds when it is first needed, and serves one client at a time. Its epoch is that of this instance: when it
  * changes, all sessions are gone.
  *
- * Nothing leaks: sessions are freed when their client says so, when it connects again and does not know them any more, when another client takes its place, and when
- * nobody has mentioned them for the time of a lease.
+ * Nothing leaks: sessions are freed when their client says so, when it connects again and does not know them any more, when another client takes its place, and at the
+ * first call after nobody has mentioned them for the time of a lease. Where no call comes any more, the platform ends the instance, and them with it.
  */
 export class StageHost {
   readonly #options: StageHostOptions;
@@ -68,13 +67,11 @@ export class StageHost {
 
   constructor(options: StageHostOptions) {
     this.#options = options;
-    const now = () => options.now();
     let loads = 0;
     this.#member = new LazyLoad(async () => {
-      const started = now();
       loads += 1;
-      return { member: await options.load(), epoch: `${this.#instance}:${loads}`, loadMs: Math.round(now() - started) };
-    }, now);
+      return { member: await options.load(), epoch: `${this.#instance}:${loads}` };
+    }, options.now);
   }
 
   /** @param handOut makes what is sent to the client of its calls */
@@ -87,7 +84,7 @@ export class StageHost {
     } catch (error) {
       return { ok: false, message: `Stage ${this.#options.stage} could not be loaded: ${(error as Error).message}` };
     }
-    const { member, epoch, loadMs } = loaded;
+    const { member, epoch } = loaded;
     this.#connection += 1;
     const connection = this.#connection;
     const known = new Set(hello.client === this.#client ? hello.sessions : []);
@@ -97,7 +94,7 @@ export class StageHost {
       [...this.#touched.keys()].filter((session) => !known.has(session)),
     );
     const call: Call = (method, args) => this.#call(loaded, connection, method, args);
-    return { ok: true, epoch, memory: await member.memory(), loadMs, connection: handOut(call) };
+    return { ok: true, epoch, connection: handOut(call) };
   }
 
   /** What the stage takes, when it is loaded. */

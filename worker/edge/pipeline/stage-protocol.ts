@@ -1,4 +1,4 @@
-import type { PipelineMember, StageErrorCode, StageMemory } from '../../../wasm/engine/stage.ts';
+import type { PipelineMember, StageErrorCode } from '../../../wasm/engine/stage.ts';
 
 /** Changes when stages of another version would not understand each other, or compute something else. */
 export const STAGE_VERSION = 1;
@@ -31,7 +31,7 @@ export interface StageConnection {
 }
 
 export type StageWelcome =
-  | { ok: true; epoch: string; memory: StageMemory; loadMs: number; connection: StageConnection }
+  | { ok: true; epoch: string; connection: StageConnection }
   /** Trying again would not help. */
   | { ok: false; message: string };
 
