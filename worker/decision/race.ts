@@ -1,3 +1,5 @@
+import { Superseded } from '../superseded.ts';
+
 /** What became of one runner: an answer, or a refusal. */
 export type Run<Answer, Refusal> = { answer: Answer } | { refused: Refusal };
 
@@ -23,7 +25,7 @@ export async function race<Answer, Refusal>(
   try {
     const winner = await Promise.any(runs);
     controllers.forEach((controller, i) => {
-      if (i !== winner.index) controller.abort(new Error('another route was faster'));
+      if (i !== winner.index) controller.abort(new Superseded('another route was faster'));
     });
     return winner;
   } catch (error) {

@@ -2,8 +2,8 @@ import { log } from '../observe/log.ts';
 import type { TokenCounts } from './usage.ts';
 
 /**
- * How an attempt ended: `complete`; `failed`, by the endpoint's fault or refusal; `aborted`, as the client left; `superseded`, as another endpoint was faster. The
- * last three have cost something, too.
+ * How an attempt ended: `complete`; `failed`, by the endpoint's fault or refusal; `aborted`, as the client left; `superseded`, as another endpoint,
+ * or the edge, was faster. The last three have cost something, too.
  */
 export type Outcome = 'complete' | 'failed' | 'aborted' | 'superseded';
 

@@ -2,6 +2,7 @@ import { ApiError } from '../../routes/errors.ts';
 import type { ChatBody } from '../../routes/gateway.ts';
 import { within } from '../../routes/within.ts';
 import { log } from '../observe/log.ts';
+import { Superseded } from '../superseded.ts';
 import { Account } from './account.ts';
 import { attempt, type OriginCall } from './attempt.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -106,7 +107,7 @@ async function firstOf(calls: Promise<ChatBody>[], controllers: AbortController[
   try {
     const winner = await Promise.any(outcomes);
     controllers.forEach((controller, i) => {
-      if (i !== winner.i) controller.abort(new Error('another endpoint was faster'));
+      if (i !== winner.i) controller.abort(new Superseded('another endpoint was faster'));
     });
     return winner.body;
   } catch (error) {
@@ -129,7 +130,7 @@ async function ask(
   const flight = endpoint.sent(demand.promptTokens, Date.now(), stream);
   const account = new Account({ id: call.id, model, endpoint: name });
   const signal = AbortSignal.any([call.signal, controller.signal]);
-  const unfinished = () => (call.signal.aborted ? 'aborted' : signal.aborted ? 'superseded' : 'failed');
+  const unfinished = () => (!signal.aborted ? 'failed' : signal.reason instanceof Superseded ? 'superseded' : 'aborted');
   const left = () => endpoint.left(flight);
   // A stream that nobody has begun to read never ends by itself.
   signal.addEventListener('abort', left, { once: true });

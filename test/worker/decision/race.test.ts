@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { race } from '../../../worker/decision/race.ts';
 import { chat, eventually, failure, seenByEngine, seenByOrigin, setEngine, withOrigin } from '../support.ts';
 
@@ -7,6 +7,7 @@ beforeAll(() =>
   setEngine({ figures: { prefill: 200, decode: 25, decodeBatch: 1, running: 0, queued: 0, slots: 4, warm: true, loadMs: 500 } }),
 );
 afterAll(() => setEngine({}));
+afterEach(() => vi.restoreAllMocks());
 
 const racing = (variables = {}) =>
   withOrigin({ NEARSIDE_POLICY: 'latency', NEARSIDE_ORIGIN_PRICE: '{"gpu_hour":1,"keep_seconds":null}', ...variables });
@@ -16,12 +17,15 @@ const head = (response: Response) => [response.headers.get('x-nearside-route'), 
 describe('a race of both routes', () => {
   it('is won by the edge when the origin is slow, and the origin is stopped', async () => {
     // The engine reads the first words, the origin what comes after them.
+    const log = vi.spyOn(console, 'log').mockImplementation(() => {});
     const response = await chat(racing(), 'slow 200 2 ; stall', { stream: true }, tagged('edge-wins'));
     expect(head(response)).toEqual(['edge', 'raced']);
     const text = await response.text();
     expect(text).toContain('"content":"0 "');
     expect(text).not.toContain('origin-test');
     await eventually('the origin stopped', async () => (await seenByOrigin('edge-wins'))?.aborted);
+    const used = log.mock.calls.map(([line]) => JSON.parse(line)).find(({ event, id }) => event === 'origin_usage' && id === 'edge-wins');
+    expect(used).toMatchObject({ outcome: 'superseded' });
   });
 
   it.each([false, true])('is won by the origin when the edge is slow, and the engine is stopped (stream: %s)', async (stream) => {
