@@ -109,6 +109,18 @@ export const numberTokenizer = {
 
 const OFF = { temperature: 1, topP: 1, topK: 0, minP: 0, presencePenalty: 0, repetitionPenalty: 1 };
 
+/** An answer of at most 24 tokens, sampled as the request says; where it says nothing, from the whole distribution. */
+export const generateOptions = (request: SamplingRequest, changes: Partial<GenerateOptions> = {}): GenerateOptions => ({
+  sampling: resolveSampling({ seed: 11, ...request }, OFF, 0),
+  maxTokens: 24,
+  contextLength: 512,
+  stopIds: [],
+  stop: [],
+  topLogprobs: null,
+  splitter: null,
+  ...changes,
+});
+
 /** All events of an answer. */
 export async function answerOf(
   stage: Stage,
@@ -117,16 +129,7 @@ export async function answerOf(
   changes: Partial<GenerateOptions> = {},
   signal: AbortSignal = new AbortController().signal,
 ): Promise<GenerateEvent[]> {
-  const options: GenerateOptions = {
-    sampling: resolveSampling({ seed: 11, ...request }, OFF, 0),
-    maxTokens: 24,
-    contextLength: 512,
-    stopIds: [],
-    stop: [],
-    topLogprobs: null,
-    splitter: null,
-    ...changes,
-  };
+  const options = generateOptions(request, changes);
   const session = crypto.randomUUID();
   const events: GenerateEvent[] = [];
   if (!options.prefix) await stage.open(session);

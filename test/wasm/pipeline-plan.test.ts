@@ -10,32 +10,17 @@ import { decodePlan, encodePlan, planHash } from '../../wasm/engine/pipeline/enc
 import { type Plan, packHash, planStages, totalBytes } from '../../wasm/engine/pipeline/plan.ts';
 import { memoryPack, randomWeights } from '../support/memory-pack.ts';
 import { CONFIGS } from '../support/models.ts';
+import { QWEN35_08B } from '../support/write-checkpoint.ts';
 
-const QWEN_0_8B: ModelConfig = {
-  architecture: 'qwen3_5',
-  vocabSize: 248320,
-  hiddenSize: 1024,
-  intermediateSize: 3584,
-  layerTypes: Array.from({ length: 24 }, (_, i) => (i % 4 === 3 ? 'full_attention' : 'linear_attention')),
-  numHeads: 8,
-  numKvHeads: 2,
-  headDim: 256,
-  rotaryDim: 64,
-  ropeTheta: 1e7,
-  rmsNormEps: 1e-6,
-  tiedHead: true,
-  contextLength: 262144,
-  linear: { keyHeads: 16, valueHeads: 16, keyDim: 128, valueDim: 128, convKernel: 4 },
-};
-const QWEN_2B: ModelConfig = { ...QWEN_0_8B, hiddenSize: 2048, intermediateSize: 6144 };
+const QWEN_2B: ModelConfig = { ...QWEN35_08B, hiddenSize: 2048, intermediateSize: 6144 };
 const QWEN_9B: ModelConfig = {
-  ...QWEN_0_8B,
+  ...QWEN35_08B,
   hiddenSize: 4096,
   intermediateSize: 12288,
   numHeads: 16,
   numKvHeads: 4,
   tiedHead: false,
-  linear: { ...QWEN_0_8B.linear!, valueHeads: 32 },
+  linear: { ...QWEN35_08B.linear!, valueHeads: 32 },
 };
 
 /** A pack of these shapes, without its bytes. */
@@ -57,9 +42,9 @@ function expectWhole({ stages }: Plan, config: ModelConfig): void {
 
 describe('a plan', () => {
   it.each([
-    ['the 0.8B in q4_0', QWEN_0_8B, 'q4_0', 7, 2],
+    ['the 0.8B in q4_0', QWEN35_08B, 'q4_0', 7, 2],
     ['the 2B in q4_0', QWEN_2B, 'q4_0', 16, 4],
-    ['the 0.8B in q8_0', QWEN_0_8B, 'q8_0', 12, 4],
+    ['the 0.8B in q8_0', QWEN35_08B, 'q8_0', 12, 4],
   ] as const)('cuts %s into stages of at most 100 MB', (_, config, type, stages, slices) => {
     const plan = planStages(shapeOf(config, type));
     expectWhole(plan, config);
@@ -71,7 +56,7 @@ describe('a plan', () => {
   });
 
   it('has more stages for more sessions, for longer ones, and for less memory', () => {
-    const manifest = shapeOf(QWEN_0_8B, 'q4_0');
+    const manifest = shapeOf(QWEN35_08B, 'q4_0');
     const count = (changes: Parameters<typeof planStages>[1]) => planStages(manifest, changes).stages.length;
     expect(count({ sessions: 1 })).toBeLessThan(count({}));
     expect(count({ sessions: 12 })).toBeGreaterThan(count({}));
@@ -92,13 +77,13 @@ describe('a plan', () => {
     expect(() => planStages(shapeOf(QWEN_9B, 'q8_0'))).toThrow(
       /^Layer 0 does not fit: it needs \d+\.\d MB alone \(weights .*\), and a stage may have 100\.0 MB\./,
     );
-    expect(() => planStages(shapeOf(QWEN_0_8B, 'q4_0'), { budgetBytes: 30e6 })).toThrow(
+    expect(() => planStages(shapeOf(QWEN35_08B, 'q4_0'), { budgetBytes: 30e6 })).toThrow(
       /^A slice of the vocabulary from row 0 does not fit/,
     );
   });
 
   it('is told apart by its hash, and a pack by its', () => {
-    const manifest = shapeOf(QWEN_0_8B, 'q4_0');
+    const manifest = shapeOf(QWEN35_08B, 'q4_0');
     const plan = planStages(manifest);
     expect(planHash(encodePlan(planStages(manifest)))).toBe(planHash(encodePlan(plan)));
     expect(planHash(encodePlan(planStages(manifest, { sessions: 5 })))).not.toBe(planHash(encodePlan(plan)));
@@ -118,7 +103,7 @@ describe('a plan', () => {
   });
 
   it('is printed with a line for each stage', () => {
-    const lines = describePlan(planStages(shapeOf(QWEN_0_8B, 'q4_0')), 100e6);
+    const lines = describePlan(planStages(shapeOf(QWEN35_08B, 'q4_0')), 100e6);
     expect(lines).toHaveLength(9);
     expect(lines[0]).toMatch(/7 stages of at most 100\.0 MB, for 4 sessions of 512 tokens/);
     expect(lines[3]).toMatch(/^ +1 {2}layers 4-8 +59\.7 /);

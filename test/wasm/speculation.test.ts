@@ -3,30 +3,16 @@ import { type GenerateEvent, type GenerateOptions, generate } from '../../wasm/e
 import { loadStage } from '../../wasm/engine/loader.ts';
 import type { LocalStage } from '../../wasm/engine/local-stage.ts';
 import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
-import { resolveSampling, type SamplingRequest } from '../../wasm/engine/sampling.ts';
+import type { SamplingRequest } from '../../wasm/engine/sampling.ts';
 import { type Stage, StageError, type StepEntry } from '../../wasm/engine/stage.ts';
 import { memoryPack, randomWeights } from '../support/memory-pack.ts';
 import { CONFIGS, type ConfigName } from '../support/models.ts';
+import { generateOptions, numberTokenizer } from '../support/pipeline.ts';
 import { peak, ScriptedStage } from '../support/scripted-stage.ts';
-
-const OFF = { temperature: 1, topP: 1, topK: 0, minP: 0, presencePenalty: 0, repetitionPenalty: 1 };
-const tokenizer = {
-  bytesOf: (id: number) => new TextEncoder().encode(` ${id}`),
-  decoder: () => ({ push: (id: number) => ` ${id}`, flush: () => '' }),
-};
 
 /** Answers `prompt`, and tells the sizes of the steps after it. */
 async function run(stage: Stage, prompt: number[], request: SamplingRequest, changes: Partial<GenerateOptions>) {
-  const options: GenerateOptions = {
-    sampling: resolveSampling({ seed: 11, ...request }, OFF, 0),
-    maxTokens: 60,
-    contextLength: 512,
-    stopIds: [],
-    stop: [],
-    topLogprobs: null,
-    splitter: null,
-    ...changes,
-  };
+  const options = generateOptions(request, { maxTokens: 60, ...changes });
   const steps: StepEntry[] = [];
   const watched: Stage = Object.create(stage, {
     step: {
@@ -42,7 +28,7 @@ async function run(stage: Stage, prompt: number[], request: SamplingRequest, cha
   const events: GenerateEvent[] = [];
   await stage.open('s');
   try {
-    for await (const event of generate(watched, tokenizer, 's', prompt, options, new AbortController().signal)) events.push(event);
+    for await (const event of generate(watched, numberTokenizer, 's', prompt, options, new AbortController().signal)) events.push(event);
   } finally {
     await stage.close('s');
   }
