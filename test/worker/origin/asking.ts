@@ -3,21 +3,8 @@ import { parseChatRequest } from '../../../routes/schema/chat.ts';
 import { attempt } from '../../../worker/origin/attempt.ts';
 import type { EndpointKind } from '../../../worker/origin/pool-config.ts';
 import type { TokenCounts } from '../../../worker/origin/usage.ts';
+import { endpointConfig } from './endpoint-config.ts';
 
-const endpointOf = (kind: EndpointKind) => ({
-  name: 'a',
-  url: 'http://a/v1',
-  kind,
-  model: 'm',
-  region: null,
-  weight: 1,
-  priority: 0,
-  price: null,
-  context: null,
-  modalities: null,
-  key: null,
-  binding: null,
-});
 const timeouts = { headers: 1000, perThousandTokens: 0, firstToken: 1000, thinkingFirstToken: 1000, idle: 1000, total: 5000 };
 
 /** Asks a server of that kind which answers so; tells the answer, what it was sent, and what the attempt told about itself. */
@@ -35,7 +22,7 @@ export async function ask(kind: EndpointKind, response: () => Response, body: ob
     onFirstToken: () => void told.firstTokens++,
     onEnd: (used: TokenCounts, complete: boolean) => void told.ends.push([used, complete]),
   };
-  const answer = await attempt({ endpoint: endpointOf(kind), timeouts, call, signal, events, fetch });
+  const answer = await attempt({ endpoint: endpointConfig('a', { kind }), timeouts, call, signal, events, fetch });
   return { answer, sent, told };
 }
 

@@ -2,23 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { Endpoint, type Observation } from '../../../worker/origin/endpoint.ts';
 import { Pool } from '../../../worker/origin/pool.ts';
 import type { EndpointConfig, PoolConfig } from '../../../worker/origin/pool-config.ts';
+import { endpointConfig as config } from './endpoint-config.ts';
 
 const now = 1_000_000;
-const config = (name: string, more: Partial<EndpointConfig> = {}): EndpointConfig => ({
-  name,
-  url: `http://${name}/v1`,
-  kind: 'vllm',
-  model: 'm',
-  region: null,
-  weight: 1,
-  priority: 0,
-  price: null,
-  context: null,
-  modalities: null,
-  key: null,
-  binding: null,
-  ...more,
-});
 const timeouts = { headers: 1, perThousandTokens: 1, firstToken: 1, thinkingFirstToken: 1, idle: 1, total: 1 };
 const poolOf = (endpoints: EndpointConfig[], more: Partial<PoolConfig> = {}) =>
   new Pool({ model: 'm', endpoints, fallback: [], timeouts, retries: 2, hedging: true, ...more }, null);
