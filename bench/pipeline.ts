@@ -42,7 +42,7 @@ async function decode({ workers, pid }: Started, eosIds: number[], sessions: num
   return { cpu: (long.cpu - short.cpu) / TOKENS / sessions, wall: (long.wall - short.wall) / TOKENS / sessions };
 }
 
-/** WebAssembly memory and JavaScript heap of every stage, as the inspector sees it. */
+/** Bytes of WebAssembly memory, JavaScript heap and its buffers of every stage, as the inspector sees them. */
 async function stageMemory({ plan, memory, inspectorUrl }: PipelineWorkers) {
   const url = await inspectorUrl();
   const sizes = [];
@@ -51,7 +51,8 @@ async function stageMemory({ plan, memory, inspectorUrl }: PipelineWorkers) {
     const heap = await inspector.send<{ usedSize: number; backingStorageSize?: number }>('Runtime.getHeapUsage');
     inspector.close();
     const wasm = (await memory(stage))?.wasmBytes ?? 0;
-    sizes.push({ wasm, heap: heap.usedSize, buffers: heap.backingStorageSize ?? 0 });
+    // The inspector counts the WebAssembly memory among the buffers.
+    sizes.push({ wasm, heap: heap.usedSize, buffers: Math.max(0, (heap.backingStorageSize ?? 0) - wasm) });
   }
   return sizes;
 }
@@ -62,7 +63,7 @@ async function fill(workers: PipelineWorkers, { eosIds }: Manifest, sessions: nu
   const tokens = async (count: number) => (await ask(workers, endless(words(count), 1, 1, eosIds))).promptTokens;
   const [few, more] = [await tokens(8), await tokens(24)];
   const count = Math.floor((context - answerTokens - few) / ((more - few) / 16)) + 4;
-  await Promise.all(Array.from({ length: sessions }, (_, i) => ask(workers, endless(`${words(count)}`, answerTokens, i, eosIds))));
+  await Promise.all(Array.from({ length: sessions }, (_, i) => ask(workers, endless(words(count), answerTokens, i, eosIds))));
 }
 
 async function kills(one: PipelineWorkers, several: PipelineWorkers, eosIds: number[], wanted: number): Promise<Figures> {
@@ -83,11 +84,11 @@ async function kills(one: PipelineWorkers, several: PipelineWorkers, eosIds: num
     for (const id of ids) if (!known.has(id)) known.set(id, (await ask(one, request(id))).text);
     const answers = await inParallel(
       4,
-      ids.map((id) => () => ask(several, request(id))),
+      ids.map((id) => () => ask(several, request(id)).catch(() => null)),
     );
     answered += answers.length;
-    wrong += answers.filter(({ text }, i) => text !== known.get(ids[i]!)).length;
-    slowest = Math.max(slowest, ...answers.map(({ totalMs }) => totalMs));
+    wrong += answers.filter((answer, i) => answer?.text !== known.get(ids[i]!)).length;
+    slowest = Math.max(slowest, ...answers.map((answer) => answer?.totalMs ?? 0));
     process.stderr.write(`  ${killed} kills, ${answered} answers, ${wrong} wrong\n`);
   }
   await killing;
@@ -197,9 +198,7 @@ const coldStart = async ({ workers }: Started, eosIds: number[]): Promise<number
 function report(sizes: { wasm: number; heap: number; buffers: number }[], sessions: number, context: number): Figures {
   console.log(`\nMemory after ${sessions} sessions of nearly ${context} tokens, MB: WebAssembly, JavaScript heap, its buffers, together`);
   for (const [stage, { wasm, heap, buffers }] of sizes.entries()) {
-    // The inspector counts the WebAssembly memory among the buffers.
-    const outside = Math.max(0, buffers - wasm);
-    console.log(`  stage ${stage}: ${[wasm, heap, outside, wasm + heap + outside].map(megabytes).join('  ')}`);
+    console.log(`  stage ${stage}: ${[wasm, heap, buffers, wasm + heap + buffers].map(megabytes).join('  ')}`);
   }
   return { stages: sizes };
 }
