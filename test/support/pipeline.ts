@@ -65,8 +65,10 @@ export class FaultyPeer implements Peer {
         this.#epoch += 1;
         this.#instance = this.#load();
       }
-      await this.#instance;
-      this.#connection = {};
+      const instance = this.#instance;
+      await instance;
+      if (this.#instance !== instance) throw new StageLostError('The stage was lost while it was loaded.');
+      this.#connection ??= {};
     }
     return String(this.#epoch);
   }

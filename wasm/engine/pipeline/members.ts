@@ -70,7 +70,7 @@ export class Members {
 }
 
 /** Whether computing the state again, from a new connection, may help. */
-export const isLoss = (error: unknown): boolean =>
+export const isLoss = (error: unknown): error is Error =>
   error instanceof StageLostError || (error instanceof StageError && LOST_STATE.has(error.code));
 
 /** All results, when all calls have ended. Throws the first error, losses last: what else went wrong says more. */

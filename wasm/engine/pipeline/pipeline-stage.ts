@@ -36,6 +36,8 @@ export class PipelineStage implements Stage {
   readonly #vocabulary: Vocabulary;
   readonly #options: PipelineOptions;
   readonly #sequences = new Sequences();
+  /** Losses that were tried long enough, so that what asked is not tried as often once more. */
+  readonly #final = new WeakSet<object>();
   /** A state serves any shorter prefix of its tokens. */
   readonly #cutBack: boolean;
   readonly #known = (): string[] => this.#sequences.names;
@@ -225,7 +227,11 @@ export class PipelineStage implements Stage {
         return await work(epochs);
       } catch (error) {
         signal?.throwIfAborted();
-        if (!isLoss(error) || failures >= TRIES) throw error;
+        if (!isLoss(error) || this.#final.has(error)) throw error;
+        if (failures >= TRIES) {
+          this.#final.add(error);
+          throw error;
+        }
         this.#options.onLoss?.(error);
         // A stage that has closed a session, its lease being over, is still the same instance.
         if (error instanceof StageError) for (const sequence of sequences) sequence.epochs = null;
