@@ -68,26 +68,30 @@ async function serveInWorkerd(options: GatewayOptions, settings: Settings, read:
     // Whoever started this process is to decide what becomes of it.
     if (workerd === current && !stopping) process.exit(1);
   };
+  /** The current one, and those before it that finish their answers. */
+  const running = new Set<Workerd>();
   const start = async (settings: Settings) => {
     const workerd = await Workerd.start({ binary, config: configText(options, settings), settings, socketFd });
-    workerd.exited.then(() => ended(workerd));
+    running.add(workerd);
+    workerd.exited.then(() => {
+      running.delete(workerd);
+      ended(workerd);
+    });
     return workerd;
   };
   let stopping = false;
   let current = await start(settings);
   onReload(read, async (next) => {
+    if (stopping) throw new UsageError('The gateway is about to stop.');
     const last = current;
     // Both accept connections for a moment; then the old one finishes what it has.
     current = await start(next);
     last.drain(options.drainMs);
   });
   const stop = async () => {
-    if (stopping) {
-      current.kill();
-      process.exit(0);
-    }
+    if (stopping) process.exit(0);
     stopping = true;
-    const drained = current.drain(options.drainMs);
+    const drained = Promise.all([...running].map((workerd) => workerd.drain(options.drainMs)));
     // workerd leaves the socket open and accepts nothing: without this, whoever comes now would wait in vain. systemd keeps its sockets for the next process.
     if (inherited === null)
       createFetchServer(async (request) => refuseWork(request), { key: null, pages: true, tls: readTls(options), onError }).listen({

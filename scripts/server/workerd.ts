@@ -23,6 +23,7 @@ export class Workerd {
   readonly #folder: string;
   /** Resolves when it is gone, however that came. */
   readonly exited: Promise<void>;
+  #drained: Promise<void> | null = null;
 
   private constructor(child: ChildProcess, folder: string) {
     this.#child = child;
@@ -31,7 +32,13 @@ export class Workerd {
       child.once('error', () => resolve());
       child.once('exit', () => resolve());
     });
-    this.exited.then(() => rmSync(this.#folder, { recursive: true, force: true }));
+    // A workerd that outlived this process would keep its socket.
+    const end = () => this.kill();
+    process.on('exit', end);
+    this.exited.then(() => {
+      process.off('exit', end);
+      rmSync(this.#folder, { recursive: true, force: true });
+    });
   }
 
   /** Resolves when it listens. Throws when it ends before that, after it has said why on stderr. */
@@ -52,8 +59,13 @@ export class Workerd {
     return workerd;
   }
 
-  /** Has it take no more requests, end those that run within `limitMs`, and exit. */
-  async drain(limitMs: number): Promise<void> {
+  /** Has it take no more requests, end those that run within `limitMs`, and exit. Once told so, it keeps to the first limit. */
+  drain(limitMs: number): Promise<void> {
+    this.#drained ??= this.#drain(limitMs);
+    return this.#drained;
+  }
+
+  async #drain(limitMs: number): Promise<void> {
     this.#child.kill('SIGTERM');
     const timer = setTimeout(() => this.kill(), limitMs);
     await this.exited;

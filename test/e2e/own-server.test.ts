@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import type { IncomingMessage } from 'node:http';
-import { get } from 'node:https';
+import { get, type IncomingMessage } from 'node:http';
+import { get as getByTls } from 'node:https';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
@@ -85,15 +85,18 @@ describe.each(['workerd', 'node'])('the gateway in %s', (runtime) => {
     const stream = await ask(gateway.url, 'big', 'role; tokens 40 25; finish; done', { stream: true });
     writeFileSync(origins, pool('bigger'));
     let running = true;
+    const answers = new Set<number | string>();
     const probing = (async () => {
-      const probe = () => fetch(`${gateway.url}/healthz`, { headers: { connection: 'close' } });
-      while (running) expect((await again(probe)).status).toBe(200);
+      while (running) answers.add(await askAnew(`${gateway.url}/healthz`));
     })();
     gateway.process.kill('SIGHUP');
     await gateway.said('"reloaded"');
     expect(await stream.text()).toContain('[DONE]');
     running = false;
     await probing;
+    // workerd closes connections that have not asked yet (docs/own-server.md); Node goes on with all of them.
+    if (runtime === 'workerd') answers.delete('ECONNRESET');
+    expect([...answers]).toEqual([200]);
     expect((await again(() => ask(gateway.url, 'bigger', ''))).status).toBe(200);
     expect((await again(() => ask(gateway.url, 'big', ''))).status).toBe(404);
   });
@@ -107,16 +110,20 @@ describe.each(['workerd', 'node'])('the gateway in %s', (runtime) => {
     writeFileSync(origins, pool('big'));
   });
 
-  it('told to stop, finishes the stream that runs, sends others away, and ends', async () => {
-    const stream = await ask(gateway.url, 'bigger', 'role; tokens 60 25; finish; done', { stream: true });
+  it('told to stop, finishes the streams that run, sends others away, and ends', async () => {
+    const older = await ask(gateway.url, 'bigger', 'role; tokens 120 25; finish; done', { stream: true });
+    gateway.process.kill('SIGHUP');
+    while ((await again(() => ask(gateway.url, 'big', ''))).status !== 200);
+    const stream = await again(() => ask(gateway.url, 'big', 'role; tokens 60 25; finish; done', { stream: true }));
     gateway.process.kill('SIGTERM');
     const look = () => again(() => fetch(`${gateway.url}/readyz`));
     let ready = await look();
     while (ready.status === 200) ready = await look();
     expect(ready.status).toBe(503);
-    const late = await again(() => ask(gateway.url, 'bigger', ''));
+    const late = await again(() => ask(gateway.url, 'big', ''));
     expect([late.status, late.headers.get('retry-after')]).toEqual([503, '1']);
     expect(await stream.text()).toContain('[DONE]');
+    expect(await Promise.race([older.text(), gateway.exited])).toContain('[DONE]');
     expect(await gateway.exited).toEqual([0, null]);
     // Whatever had the socket is gone too.
     await expect(fetch(`${gateway.url}/readyz`)).rejects.toThrow();
@@ -132,7 +139,14 @@ describe.each(['workerd', 'node'])('the gateway in %s', (runtime) => {
   });
 });
 
-/** A server may close an idle connection just when a request is written to it: clients try such a one again on a new connection. */
+/** On a connection of its own. @returns the status, or the code of what went wrong */
+const askAnew = (url: string): Promise<number | string> =>
+  new Promise((resolve) => {
+    const request = get(url, { agent: false }, (response) => resolve(response.resume().statusCode!));
+    request.once('error', ({ code }: NodeJS.ErrnoException) => resolve(String(code)));
+  });
+
+/** A server that is told to finish closes connections without a request, perhaps just when one is written to it: such a one is tried again. */
 const again = (request: () => Promise<Response>): Promise<Response> =>
   request().catch((error: Error) => (/other side closed|ECONNRESET/.test(String(error.cause)) ? request() : Promise.reject(error)));
 
@@ -142,7 +156,7 @@ it('serves https by file', async () => {
     const args = ['gateway', '--host', '127.0.0.1', '--port', '0', '--runtime', runtime, '--tls-key', key, '--tls-cert', cert];
     const gateway = await startProgram(home, args, { NEARSIDE_WORKERD, NEARSIDE_DEV: '1' });
     expect(gateway.url).toMatch(/^https:/);
-    const [response] = (await once(get(`${gateway.url}/healthz`, { ca: readFileSync(cert) }), 'response')) as [IncomingMessage];
+    const [response] = (await once(getByTls(`${gateway.url}/healthz`, { ca: readFileSync(cert) }), 'response')) as [IncomingMessage];
     expect(await json(response)).toMatchObject({ status: 'ok' });
     gateway.process.kill('SIGTERM');
     expect(await gateway.exited).toEqual([0, null]);
