@@ -8,6 +8,7 @@ import { addressOf, listen } from '../edge-node/serve.ts';
 import { UsageError } from '../edge-node/usage-error.ts';
 import type { GatewayOptions } from './gateway-options.ts';
 import { listeningSocket } from './listening-socket.ts';
+import { waitAsSettingsSay } from './patient-fetch.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { Workerd } from './workerd.ts';
 import { workerdConfig } from './workerd-config.ts';
@@ -46,6 +47,7 @@ export async function serveGateway(options: GatewayOptions): Promise<void> {
 type ReadSettings = () => Settings;
 
 async function serveInNode(options: GatewayOptions, settings: Settings, read: ReadSettings, module: NodeGatewayModule): Promise<void> {
+  await waitAsSettingsSay();
   let gateway = module.createNodeGateway(settings);
   const drain = new Drain();
   const handler = async (request: Request) => (drain.draining ? refuseWork(request) : gateway.fetch(request));
