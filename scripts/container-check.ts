@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { FolderStorage } from '../models/pack/folder-storage.ts';
+import { openPack } from '../models/pack/reader.ts';
 import { createHttpEdgeClient } from '../worker/edge/http-client.ts';
 import type { EdgeAnswer, EdgeClient, EdgeEvent, EdgeRequest } from '../worker/edge/protocol.ts';
 import { type Image, readImage } from './container/dockerfile.ts';
@@ -25,12 +27,15 @@ const KEY = 'container-check';
 const never = new AbortController().signal;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const request = (maxTokens: number, content: string): EdgeRequest => ({
+/** Starts an answer of so many tokens; resolves at the first one, with what waits for the last event. */
+type Begin = (maxTokens: number, content: string) => Promise<() => Promise<EdgeEvent | null>>;
+
+const request = (maxTokens: number, content: string, eosIds: number[]): EdgeRequest => ({
   id: 'container-check',
   messages: [{ role: 'user', content }],
   templateOptions: {},
   // To be asked for a long answer, a model must not be able to end it.
-  sampling: { seed: 1, temperature: 1.5 },
+  sampling: { seed: 1, temperature: 1.5, logitBias: Object.fromEntries(eosIds.map((id) => [id, -100])) },
   maxTokens,
   capTokens: null,
   maxPromptTokens: null,
@@ -53,14 +58,15 @@ async function check(model: string, limitMiB: number): Promise<boolean> {
     console.log(
       `Command      ${image.command.join(' ')}\nUser         ${image.user}\nLimit        ${limitMiB} MiB, ${limit?.kind ?? 'NOT ENFORCED: no control group can be made here'}`,
     );
-    return await run(image, root, limit);
+    const { manifest } = await openPack(new FolderStorage(join(ROOT, pack)));
+    return await run(image, root, limit, manifest.eosIds);
   } finally {
     limit?.remove();
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-async function run(image: Image, root: string, limit: ReturnType<typeof memoryLimit>): Promise<boolean> {
+async function run(image: Image, root: string, limit: ReturnType<typeof memoryLimit>, eosIds: number[]): Promise<boolean> {
   const { spawn } = await import('node:child_process');
   // chroot starts in the new root, whatever WORKDIR says: the program has no use for it.
   const command = [...(limit?.launcher ?? []), 'chroot', `--userspec=${image.user}`, root, '/usr/bin/env', '-i'];
@@ -80,14 +86,15 @@ async function run(image: Image, root: string, limit: ReturnType<typeof memoryLi
     }
     const readyMs = performance.now() - started;
     const client = createHttpEdgeClient(url, KEY);
-    const first = await begin(client, 4, 'Hello');
+    const begin: Begin = (maxTokens, content) => beginAnswer(client, request(maxTokens, content, eosIds));
+    const first = await begin(4, 'Hello');
     const answerMs = performance.now() - started;
     await first();
     console.log(`Cold start   ready after ${readyMs.toFixed(0)} ms, first token after ${answerMs.toFixed(0)} ms`);
-    const answers = await Promise.all(Array.from({ length: 4 }, (_, i) => begin(client, 64, `Tell me about ${i} towns near the sea.`)));
+    const answers = await Promise.all(Array.from({ length: 4 }, (_, i) => begin(64, `Tell me about ${i} towns near the sea.`)));
     await Promise.all(answers.map((end) => end()));
     const drained = await drain(
-      client,
+      begin,
       url,
       () => child.kill('SIGTERM'),
       exited,
@@ -105,9 +112,8 @@ async function run(image: Image, root: string, limit: ReturnType<typeof memoryLi
   }
 }
 
-/** Resolves at the first token, with what waits for the last event. */
-async function begin(client: EdgeClient, maxTokens: number, content: string): Promise<() => Promise<EdgeEvent | null>> {
-  const answer: EdgeAnswer = await client.generate(request(maxTokens, content), never);
+async function beginAnswer(client: EdgeClient, asked: EdgeRequest): ReturnType<Begin> {
+  const answer: EdgeAnswer = await client.generate(asked, never);
   if (!answer.accepted) throw new Error(`Refused: ${answer.message}`);
   const events = answer.events[Symbol.asyncIterator]();
   let last: EdgeEvent | null = null;
@@ -123,26 +129,23 @@ async function begin(client: EdgeClient, maxTokens: number, content: string): Pr
   };
 }
 
-async function drain(
-  client: EdgeClient,
-  url: string,
-  stop: () => void,
-  exited: Promise<number | null>,
-  before: () => void,
-): Promise<boolean> {
-  const ends = await Promise.all([1, 2, 3, 4].map((n) => begin(client, 128, `Write ${n} long stories about a small town near the sea.`)));
+async function drain(begin: Begin, url: string, stop: () => void, exited: Promise<number | null>, before: () => void): Promise<boolean> {
+  const ends = await Promise.all([1, 2, 3, 4].map((n) => begin(128, `Write ${n} long stories about a small town near the sea.`)));
   before();
   const told = performance.now();
   stop();
   let ready = await status(`${url}/readyz`);
   while (ready === 200) ready = await status(`${url}/readyz`);
-  const refused = await client.generate(request(4, 'Hello'), never);
+  const refused = await begin(4, 'Hello').then(
+    () => false,
+    () => true,
+  );
   const last = await Promise.all(ends.map((end) => end()));
   const finished = last.filter((event) => event?.type === 'finish').length;
   const code = await exited;
-  const ok = ready === 503 && !refused.accepted && finished === ends.length && code === 0;
+  const ok = ready === 503 && refused && finished === ends.length && code === 0;
   console.log(
-    `Drain        ${ok ? 'ok' : 'FAILED'}: /readyz ${ready}, a new request is ${refused.accepted ? 'taken' : 'refused'}, ${finished} of ${ends.length} running answers finished, exit code ${code} ${(performance.now() - told).toFixed(0)} ms after SIGTERM`,
+    `Drain        ${ok ? 'ok' : 'FAILED'}: /readyz ${ready}, a new request is ${refused ? 'refused' : 'taken'}, ${finished} of ${ends.length} running answers finished, exit code ${code} ${(performance.now() - told).toFixed(0)} ms after SIGTERM`,
   );
   return ok;
 }
