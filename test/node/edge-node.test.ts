@@ -10,35 +10,9 @@ import { createNodeEdgeServer } from '../../scripts/edge-node/place.ts';
 import { createEdgeHttpServer } from '../../scripts/edge-node/serve.ts';
 import { parseEdgeConfig } from '../../worker/edge/config.ts';
 import { createHttpEdgeClient } from '../../worker/edge/http-client.ts';
-import type { EdgeAnswer, EdgeClient, EdgeEvent, EdgeRequest } from '../../worker/edge/protocol.ts';
+import type { EdgeClient, EdgeEvent } from '../../worker/edge/protocol.ts';
+import { accepted, ask, never, request } from '../support/edge-request.ts';
 import { makeTinyPack } from '../support/tiny-pack.ts';
-
-const never = new AbortController().signal;
-const request = (changes: Partial<EdgeRequest> = {}): EdgeRequest => ({
-  id: 'test',
-  messages: [{ role: 'user', content: 'Hello! How are you today?' }],
-  templateOptions: {},
-  sampling: { seed: 1 },
-  maxTokens: 12,
-  capTokens: null,
-  maxPromptTokens: null,
-  stop: [],
-  topLogprobs: null,
-  ...changes,
-});
-
-function accepted(answer: EdgeAnswer): AsyncIterable<EdgeEvent> {
-  if (!answer.accepted) throw new Error(`Refused: ${answer.refused}: ${answer.message}`);
-  return answer.events;
-}
-
-async function ask(client: EdgeClient, changes: Partial<EdgeRequest> = {}): Promise<EdgeEvent[]> {
-  const events: EdgeEvent[] = [];
-  for await (const event of accepted(await client.generate(request(changes), never))) events.push(event);
-  return events;
-}
-
-const textOf = (events: EdgeEvent[]): string => events.map((event) => (event.type === 'delta' ? (event.content ?? '') : '')).join('');
 
 async function untilIdle(client: EdgeClient): Promise<void> {
   while ((await client.status()).running > 0) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -68,9 +42,9 @@ describe('an engine served from Node', () => {
 
   it('answers as the engine Worker does, in the company of others too', async () => {
     const [first] = await Promise.all([ask(client), ask(client, { sampling: { seed: 2 } })]);
-    expect(first![0]).toMatchObject({ type: 'start', model: 'tiny-fixture', cachedTokens: 0 });
-    expect(first!.at(-1)).toMatchObject({ type: 'finish', reason: 'length', completionTokens: 12 });
-    expect(textOf(await ask(client))).toBe(textOf(first!));
+    expect(first!.events[0]).toMatchObject({ type: 'start', model: 'tiny-fixture', cachedTokens: 0 });
+    expect(first!.last).toMatchObject({ type: 'finish', reason: 'length', completionTokens: 12 });
+    expect((await ask(client)).text).toBe(first!.text);
     expect(await client.status()).toMatchObject({ state: 'ready', model: 'tiny-fixture', running: 0, queued: 0 });
   });
 
@@ -79,7 +53,7 @@ describe('an engine served from Node', () => {
     const threaded = createFetchServer((incoming) => edge.fetch(incoming), { key: null, onError: () => {} });
     await once(threaded.listen(0, '127.0.0.1'), 'listening');
     const other = createHttpEdgeClient(`http://127.0.0.1:${(threaded.address() as AddressInfo).port}`, null);
-    expect(textOf(await ask(other))).toBe(textOf(await ask(client)));
+    expect((await ask(other)).text).toBe((await ask(client)).text);
     threaded.close();
   });
 
@@ -87,7 +61,7 @@ describe('an engine served from Node', () => {
     const system = { role: 'system' as const, content: 'You answer questions about a small town near the sea. '.repeat(3) };
     const about = (content: string) => ask(client, { messages: [system, { role: 'user', content }], cacheScope: 'key' });
     await about('When does the harbour open?');
-    const [start] = await about('Who sells bread?');
+    const [start] = (await about('Who sells bread?')).events;
     expect(start!.type === 'start' && start!.cachedTokens).toBeGreaterThan(30);
   });
 
