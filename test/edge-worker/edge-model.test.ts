@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:test';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { EdgeEvent } from '../../worker/edge/protocol.ts';
-import { ask, never, request } from '../support/edge-request.ts';
+import { accepted, ask, never, request } from '../support/edge-request.ts';
 import { freshClient, putPack, startEndless, waitForStatus, withSettings } from './fresh-engine.ts';
 
 beforeEach(() => putPack());
@@ -164,6 +164,20 @@ describe('a client that leaves', () => {
     await waitForStatus(client, { running: 2, queued: 0 });
     expect(waiting.accepted).toBe(true);
     for (const events of running) await events.return?.();
+  });
+
+  it('while its prompt is evaluated never gets a token', async () => {
+    const client = freshClient();
+    const leaving = new AbortController();
+    const messages = [{ role: 'user' as const, content: 'a word and a word '.repeat(300) }];
+    const events = accepted(await client.generate(request({ messages, maxTokens: 1000 }), leaving.signal))[Symbol.asyncIterator]();
+    expect((await events.next()).value).toMatchObject({ type: 'start', cachedTokens: 0 });
+    leaving.abort(new Error('enough'));
+    await expect(events.next()).rejects.toThrow('enough');
+    await waitForStatus(client, { running: 0, queued: 0 });
+    const { rates, memory } = await client.status();
+    expect(rates.decode).toBe(null);
+    expect(memory!.sessionBytes).toBe(0);
   });
 
   it('only in mind, and neither reads nor hangs up, loses its place', async () => {
