@@ -38,12 +38,14 @@ interface Report {
 
 const prompt = (words: number, salt: number) => Array.from({ length: words }, (_, i) => WORDS[(i * 7 + salt) % WORDS.length]).join(' ');
 
-/** Reads one streamed chat completion; calls `onText` at each piece of text with the time since the request. */
-export async function stream(
-  url: string,
-  body: object,
-  onText: (ms: number) => void,
-): Promise<{ prompt_tokens: number; completion_tokens: number }> {
+interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  prompt_tokens_details?: { cached_tokens?: number };
+}
+
+/** Reads one streamed chat completion; calls `onText` at each piece of text with the time since the request. Throws what the server says when it is an error. */
+export async function stream(url: string, body: object, onText: (ms: number) => void): Promise<Usage> {
   const started = performance.now();
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
@@ -51,7 +53,7 @@ export async function stream(
     body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
   });
   if (!response.ok || !response.body) throw new Error(`${response.status}: ${await response.text()}`);
-  let usage = { prompt_tokens: 0, completion_tokens: 0 };
+  let usage: Usage = { prompt_tokens: 0, completion_tokens: 0 };
   const parser = createParser({
     onEvent: ({ data }) => {
       if (data === '[DONE]') return;

@@ -1,14 +1,14 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../test/support/dev-server.ts';
 import { serveGateway, serveModules } from '../../test/support/workerd-serve.ts';
 import { installPeer, peerFile } from '../engine/peers/install.ts';
+import { pinTo } from '../pin.ts';
 import type { Target } from './load.ts';
 
 export const DIRECT = 'origin alone';
@@ -31,17 +31,7 @@ const path = '/v1/chat/completions';
 const key = 'sk-bench';
 
 /** One core for whoever is measured, the other for the origin and the load, as far as the system lets us: `taskset` is Linux's. */
-export const cores = canPin() ? { contender: ['taskset', '-c', '0'], other: ['taskset', '-c', '1'] } : { contender: [], other: [] };
-
-function canPin(): boolean {
-  if (process.platform !== 'linux' || availableParallelism() < 2) return false;
-  try {
-    execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '1', String(process.pid)], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
+export const cores = pinTo('1') ? { contender: ['taskset', '-c', '0'], other: ['taskset', '-c', '1'] } : { contender: [], other: [] };
 
 /** The origin, on the load's core. */
 export async function startOrigin(): Promise<Contender> {

@@ -6,8 +6,9 @@ import { smollm2Gguf } from '../../test/support/smollm2.ts';
 import { decide } from '../../worker/routing/decide.ts';
 import { policyOf } from '../../worker/routing/policies.ts';
 import { machine, median } from '../machine.ts';
+import { everyCore, pinTo } from '../pin.ts';
 import { exponential, generator } from '../random.ts';
-import { ask, measureRates, type Rates, type Seen } from './measure.ts';
+import { ask, measureRates, type Rates, type Seen, type Target } from './measure.ts';
 import { judge } from './quality.ts';
 import type { SimRequest } from './request.ts';
 import type { Router } from './routers.ts';
@@ -39,7 +40,8 @@ interface Compared {
  * Sets a failing exit code where they differ by more than a quarter.
  */
 export async function validate({ pack, requests, json }: { pack: string | null; requests: number; json: string | null }): Promise<void> {
-  const llama = await startLlamaServer(smollm2Gguf(), { slots: 4, context: 1024 });
+  const [loadBefore] = loadavg();
+  const llama = await onCore(1, () => startLlamaServer(smollm2Gguf(), { slots: 4, context: 1024 }));
   const variables = [
     `NEARSIDE_ORIGIN_URL:${llama.url}/v1`,
     `NEARSIDE_ORIGIN_MODEL:${LLAMA_SERVER_MODEL}`,
@@ -47,21 +49,31 @@ export async function validate({ pack, requests, json }: { pack: string | null; 
     'NEARSIDE_EDGE_PREFIX_CACHE:off',
     'NEARSIDE_ORIGIN_KIND:llama-server',
   ];
-  const server = await startDevServer([...(pack === null ? [] : ['--model', pack]), ...variables.flatMap((text) => ['--var', text])]);
+  const server = await onCore(0, () =>
+    startDevServer([...(pack === null ? [] : ['--model', pack]), ...variables.flatMap((text) => ['--var', text])]),
+  );
   try {
-    const measure = async () => [await measureRates(server.url, edgeName), await measureRates(server.url, LLAMA_SERVER_MODEL)] as const;
+    const near: Target = { url: server.url, model: edgeName, settings: {} };
+    const far: Target = { url: server.url, model: LLAMA_SERVER_MODEL, settings: { cache_prompt: false } };
+    const measure = async () => [await measureRates(near), await measureRates(far)] as const;
     const before = await measure();
     const plan = planOf(requests, ...before);
-    const seen = await load(server.url, plan);
+    const seen = await load(plan, near, far);
     // Whatever else the machine does changes meanwhile: the rates are those of before and after.
     const after = await measure();
     const [edge, origin] = [between(before[0], after[0]), between(before[1], after[1])];
     const compared = await compareWith(plan, seen, edge, origin);
-    report(compared, edge, origin, seen.length, json);
+    report(compared, edge, origin, seen.length, loadBefore!, json);
   } finally {
     await server.stop();
     await llama.kill();
   }
+}
+
+/** What `start` starts, on a core of its own as far as the system lets us: the simulator's edge and origin are machines of their own. */
+async function onCore<T>(core: number, start: () => Promise<T>): Promise<T> {
+  pinTo(`${core}`);
+  return start().finally(() => pinTo(everyCore));
 }
 
 function between(a: Rates, b: Rates): Rates {
@@ -86,12 +98,12 @@ function planOf(count: number, edge: Rates, origin: Rates): Planned[] {
   });
 }
 
-async function load(url: string, plan: Planned[]): Promise<Seen[]> {
+async function load(plan: Planned[], near: Target, far: Target): Promise<Seen[]> {
   const started = performance.now();
   return Promise.all(
-    plan.map(async ({ at, model, words, maxTokens }, salt) => {
+    plan.map(async ({ at, model, words, maxTokens }) => {
       await new Promise((resolve) => setTimeout(resolve, at - (performance.now() - started)));
-      return ask(url, model, words, salt, maxTokens);
+      return ask(model === near.model ? near : far, words, maxTokens);
     }),
   );
 }
@@ -158,11 +170,10 @@ function scenarioOf(edge: Rates, origin: Rates): Scenario {
   return { name: 'validation', ...scenarioSchema.parse(settings) };
 }
 
-function report(compared: Compared[], edge: Rates, origin: Rates, requests: number, json: string | null): void {
+function report(compared: Compared[], edge: Rates, origin: Rates, requests: number, load: number, json: string | null): void {
   const on = machine();
-  const [load] = loadavg();
   console.log(
-    `${on.cpu}, ${on.cores} cores; load ${load!.toFixed(1)}${load! > on.cores ? ' (busy: the figures are not worth much)' : ''}; ${on.date}; ${requests} requests`,
+    `${on.cpu}, ${on.cores} cores; load before ${load.toFixed(1)}${load > on.cores / 2 ? ' (busy: the figures are not worth much)' : ''}; ${on.date}; ${requests} requests`,
   );
   for (const [name, rates] of Object.entries({ edge, origin })) {
     const { baseMs, promptTokenMs, aloneMs, fourMs } = rates;
