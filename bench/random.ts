@@ -1,13 +1,5 @@
-/** mulberry32 (Tommy Ettinger's 32-bit generator): evenly distributed in 0..1, and the same numbers in every run. */
-export function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+/** Evenly distributed in 0..1, and the same numbers in every run. */
+export { mulberry32 as generator } from '../models/capability/fit/random.ts';
 
 /** A draw from the standard normal distribution (Box and Muller 1958). */
 export function normal(random: () => number): number {

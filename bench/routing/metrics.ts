@@ -1,3 +1,4 @@
+import { generator } from '../random.ts';
 import type { LabelledPrompt } from './dataset.ts';
 
 /** How well a score ranks prompts for routing to the strong model. Names as in RouteLLM (Ong et al. 2024, arXiv 2406.18665). */
@@ -88,7 +89,7 @@ class RocArea {
 
 /** Draws samples with replacement: of prompts, or of whole subjects, which is how far a result carries to subjects not in the data. */
 export function* resample(prompts: LabelledPrompt[], unit: 'prompt' | 'subject', samples: number, seed = 1): Generator<Int32Array> {
-  const random = mulberry32(seed);
+  const random = generator(seed);
   const groups = new Map<string | number, number[]>();
   prompts.forEach(({ task }, index) => {
     const key = unit === 'prompt' ? index : task;
@@ -100,17 +101,6 @@ export function* resample(prompts: LabelledPrompt[], unit: 'prompt' | 'subject',
     for (let i = 0; i < members.length; i++) for (const index of members[Math.floor(random() * members.length)]!) counts[index]!++;
     yield counts;
   }
-}
-
-/** Tommy Ettinger's 32-bit generator: intervals must come out the same on every run. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Predicted against observed in `bins` equally filled bins, lowest first. */

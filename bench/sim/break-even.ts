@@ -16,8 +16,8 @@ const gpuPrices = [0.4, 1, 2.5];
 const places = Object.keys(edgePrices) as Place[];
 
 /**
- * Requests an hour, all alike and all free to go either way, above which a GPU that is kept for them costs less a request than the edge; null when that is more than the
- * edge or GPU could serve. By `edgeUsd` and `originUsd` for a warm edge and a GPU that is scaled to zero when nobody asks.
+ * Requests an hour, all alike and all free to go either way, above which a GPU that is kept for them costs less a request than the edge, even if that is more than one core
+ * or GPU could serve. By `edgeUsd` and `originUsd` for a warm edge and a GPU that is scaled to zero when nobody asks.
  */
 export function breakEven(place: Place, usdPerHour: number, promptTokens: number, answerTokens: number): number {
   const { edge: rates, origin } = scenarioSchema.parse({ title: '', requestsPerSecond: 1 });

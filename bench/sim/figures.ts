@@ -5,10 +5,10 @@ import type { Course } from './attempt.ts';
 import type { RunResult } from './simulate.ts';
 
 /** What a client that got an error has lost at least until it has its answer from elsewhere, milliseconds: an assumption. No error is cheap because it comes fast. */
-export const failureMs = 30_000;
+const failureMs = 30_000;
 
 /** The first token of a stream, or the whole of what is no stream, should be there by then. */
-export const objectiveMs = 3_000;
+const objectiveMs = 3_000;
 
 export interface Figures {
   ttftMs: { p50: number; p95: number; p99: number };

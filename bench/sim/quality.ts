@@ -12,11 +12,11 @@ import type { Judgement } from './request.ts';
  * s = 1.5. The router is told E[P(edge) | signal], where the signal correlates with z by 0.5: calibrated, and far from knowing. The AUC that this gives for "the edge's
  * answer is good" lies near 0.7 within a kind; `npm run bench -- routing` measures 0.6 to 0.7 for the learned model on subjects it never saw.
  */
-export const spread = 1.5;
-export const correlation = 0.5;
+const spread = 1.5;
+const correlation = 0.5;
 
 /** What the gate sees is higher by so many standard deviations where the answer is good: an AUC of 0.76, in the middle of what is published for log-probabilities. */
-export const gateSeparation = 1;
+const gateSeparation = 1;
 
 /** Log odds by kind of prompt. Of a model's configuration the prior reads its width only, where the catalog does not know it. */
 const priorOf = (hiddenSize: number): Record<string, number> => {
@@ -79,7 +79,7 @@ const gateTokens = 8;
 const gateThreshold = -0.2;
 
 /** The gate of the simulated edge model: `sign` stands for the least log-probability of the first tokens, shifted so that it is negative. */
-export const simulatedGate: Gate = { tokens: gateTokens, statistic: 'quantile', quantile: 0, threshold: gateThreshold, declines: [] };
+const simulatedGate: Gate = { tokens: gateTokens, statistic: 'quantile', quantile: 0, threshold: gateThreshold, declines: [] };
 
 /** The calibration of the simulated edge model: the score is what the difficulty model says, unchanged. */
 export function simulatedCalibration(gate: boolean): Calibration {
