@@ -56,6 +56,7 @@ export class Endpoint {
   #pausedUntil = 0;
   #typicalTokens = 0;
   #seen: Observation | null = null;
+  #hangs = false;
 
   constructor(config: EndpointConfig) {
     this.config = config;
@@ -80,6 +81,11 @@ export class Endpoint {
 
   isCold(now: number): boolean {
     return isCold(this.#health, now);
+  }
+
+  /** What failed last there was too slow, and nothing has come since. */
+  get hangs(): boolean {
+    return this.#hangs;
   }
 
   /** It has asked for a pause that is not over: milliseconds left, or 0. */
@@ -172,6 +178,7 @@ export class Endpoint {
     flight.waiting = false;
     if (this.#health.outUntil === 0 || flight.whileOut) this.#health = succeeded(this.#health, now);
     this.#pausedUntil = 0;
+    this.#hangs = false;
     if (!wasStream) return;
     const sample = slownessOf(flight, now);
     // From what is left of what was known: an old figure must not come back to life with a new sample.
@@ -183,6 +190,7 @@ export class Endpoint {
 
   /** It failed: whose fault that is decides what follows. */
   failed(kind: FailureKind, pauseMs: number | null, now: number): void {
+    this.#hangs = kind === 'timeout';
     if (pauseMs !== null) this.#pausedUntil = Math.max(this.#pausedUntil, now + pauseMs);
     // Being busy is no failure: it is avoided while it asks for that.
     if (kind === 'overloaded') this.#health = released(this.#health);

@@ -39,7 +39,6 @@ function ownFigures(pool: Pool, now: number): Snapshot<OriginFigures> {
   const price = originPriceOf(config.endpoints[0]?.price ?? null);
   const slots = price.by === 'gpu-hour' ? price.slots * Math.max(1, there.length) : null;
   const running = endpoints.reduce((sum, endpoint) => sum + endpoint.inFlight, 0);
-  const isCold = endpoints.every((endpoint) => endpoint.isCold(now));
   return {
     asOf: now,
     values: {
@@ -47,10 +46,10 @@ function ownFigures(pool: Pool, now: number): Snapshot<OriginFigures> {
       running: running > originPriors.use * (slots ?? originPriors.slots) ? running : null,
       slots,
       saturated: pool.isSaturated(now),
-      // Whoever is being started refuses at once, and only requests wake it.
-      ejected: there.length === 0 && !isCold,
+      // One that refuses says so at once: to ask it costs nearly nothing, and tells when it is back.
+      hanging: there.length === 0 && endpoints.some((endpoint) => endpoint.hangs),
       // Whoever answers nothing but 503 is being started. That one is not, says nothing of whether it is there.
-      cold: isCold ? true : null,
+      cold: endpoints.every((endpoint) => endpoint.isCold(now)) ? true : null,
     },
   };
 }

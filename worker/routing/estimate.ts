@@ -112,6 +112,7 @@ export function estimateOrigin(state: OriginState, traits: OriginTraits, seen: S
     serviceMs: find(figures, 'serviceMs', 1, 600_000)?.value ?? null,
     use: Math.max(linear(originPriors.use, useOf(figures, slots), load), saturated),
     warmth: 1 - probability(1 - warmth, findFlag(figures, 'cold'), halfLives.cold, halfLives.keptUp),
+    hanging: probability(0, findFlag(figures, 'hanging'), load, load) > 0.5,
     committedPerSecond: linear(originPriors.committedPerSecond, find(figures, 'committedPerSecond', 0, 100_000), traffic),
     freePerSecond: linear(originPriors.freePerSecond, find(figures, 'freePerSecond', 0, 100_000), traffic),
     ttftSpread: findSpread(figures, 'ttftSpread'),

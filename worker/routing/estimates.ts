@@ -64,6 +64,8 @@ export interface OriginEstimate extends OriginState {
   use: number;
   /** Probability that a node is up. */
   warmth: number;
+  /** To be asked only where nobody else may answer: that may cost a timeout. */
+  hanging: boolean;
   /** Requests per second that only an origin may answer, and such as the edge may answer too. */
   committedPerSecond: number;
   freePerSecond: number;

@@ -59,6 +59,8 @@ export interface OriginFigures {
   cold?: boolean | null;
   /** A request sent now waits for others' whole answers. */
   saturated?: boolean | null;
+  /** No node answers, and to find that out again would cost a timeout. */
+  hanging?: boolean | null;
   /** Requests per second that only an origin may answer, and such as the edge or this pool may answer, whoever did; of all gateways where this is known. */
   committedPerSecond?: number | null;
   freePerSecond?: number | null;

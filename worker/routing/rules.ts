@@ -24,15 +24,19 @@ export interface Open {
 /** The hard rules, for a request that leaves the choice to the gateway. */
 export function openRoutes(features: Features, estimates: Estimates, policy: Policy): Open {
   const allowed = allowedOrigins(estimates.origins, policy);
-  const origins = allowed.filter((origin) => origin.failure === null);
+  const untried = allowed.filter((origin) => origin.failure === null);
+  const there = untried.filter((origin) => !origin.hanging);
   const failure = allowed.find((origin) => origin.failure)?.failure ?? null;
   const against = reasonsAgainstEdge(features, estimates.edge, policy, allowed.length > 0);
-  const { edge } = estimates;
+  const { model = null } = estimates.edge ?? {};
+  const edge = against.length === 0 && estimates.edge && model !== null ? { ...estimates.edge, model } : null;
+  // Where a timeout would probably have to be waited for, nobody is asked but as the last resort: it may be back.
+  const origins = edge || there.length > 0 ? there : untried;
   return {
-    edge: against.length === 0 && edge !== null && edge.model !== null ? { ...edge, model: edge.model } : null,
+    edge,
     against,
     origins: thatHold(origins, features),
-    noOrigin: origins.length > 0 ? null : reasonAgainstOrigins(estimates.origins, policy, failure),
+    noOrigin: origins.length > 0 ? null : reasonAgainstOrigins(estimates.origins, allowed, policy, failure),
     failure,
   };
 }
@@ -67,10 +71,11 @@ export function allowedOrigins(origins: OriginEstimate[], { routes, residency }:
   return origins.filter(({ regions }) => regions.some((region) => region !== null && originRegions.includes(region)));
 }
 
-function reasonAgainstOrigins(origins: OriginEstimate[], policy: Policy, failure: Failure | null): Reason {
+function reasonAgainstOrigins(origins: OriginEstimate[], allowed: OriginEstimate[], policy: Policy, failure: Failure | null): Reason {
   if (origins.length === 0) return 'no_origin';
   if (policy.routes === 'edge') return 'edge_only';
-  return failure ? downReason(failure) : 'residency';
+  if (failure) return downReason(failure);
+  return allowed.length > 0 ? 'origin_unavailable' : 'residency';
 }
 
 /** An origin that is being started is told apart from one that is down: it is worth coming back to. */

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Env } from '../../../worker/config.ts';
 import {
+  attemptsAtOrigins,
   chat,
   chatWith,
   endpoint,
@@ -139,6 +140,27 @@ describe('pools with a quality', () => {
   it('stand in for one that fails', async () => {
     const response = await chat(withPools([{ ...pools(1)[0]!, retries: 0 }, pools(0.1)[1]!]), 'first> status 500', { n: 2 });
     expect([response.status, response.headers.get('x-nearside-model')]).toEqual([200, 'second']);
+  });
+});
+
+describe('a pool that hangs', () => {
+  const better = '{"weights":{"cost":0,"latency":0,"quality":1}}';
+  const timeouts = { NEARSIDE_ORIGIN_HEADERS_TIMEOUT_MS: '50', NEARSIDE_ORIGIN_FIRST_TOKEN_TIMEOUT_MS: '50' };
+
+  it('costs a few requests their time: then it is asked only where the edge may not answer, until it may be back', async () => {
+    const gateway = environment(
+      withPools([{ model: 'silent', retries: 0, endpoints: [endpoint('silent')] }], { NEARSIDE_POLICY: better, ...timeouts }),
+    );
+    const ask = async (id: string, body: object = {}) => {
+      const response = await chatWith(gateway, 'silent> stall', { stream: true, ...body }, tagged(id));
+      await response.text();
+      return [response.status, route(response), reason(response), (await attemptsAtOrigins(id)).length];
+    };
+    for (const id of ['hangs-1', 'hangs-2', 'hangs-3']) expect(await ask(id)).toEqual([200, 'edge', 'origin_unavailable', 1]);
+    expect(await ask('hangs-4')).toEqual([200, 'edge', 'origin_unavailable', 0]);
+    expect(await ask('hangs-5', { n: 2 })).toEqual([504, null, 'origin_unavailable, n', 1]);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
+    expect(await ask('hangs-6')).toEqual([200, 'edge', 'origin_unavailable', 1]);
   });
 });
 

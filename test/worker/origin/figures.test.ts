@@ -76,6 +76,22 @@ describe('figures of a pool', () => {
     pool.endpoints[1]!.observe(seen({ waiting: 2 }));
     expect(estimate(pool).waiting).toBeCloseTo(2, 1);
     expect(estimate(pool).slots).toBe(8);
+    expect(estimate(pool).hanging).toBe(false);
+  });
+
+  it('tell when all endpoints are out and hang, until their time is up; who refuses does not', () => {
+    const out = (kind: 'unreachable' | 'timeout') => {
+      const pool = poolOf();
+      for (const endpoint of pool.endpoints) for (let i = 0; i < 3; i++) endpoint.failed(kind, null, now);
+      return pool;
+    };
+    expect(estimate(out('timeout')).hanging).toBe(true);
+    expect(estimate(out('timeout'), now + 6_000).hanging).toBe(false);
+    expect(estimate(out('unreachable')).hanging).toBe(false);
+    const back = out('timeout');
+    const [endpoint] = back.endpoints;
+    endpoint!.answered(endpoint!.sent(10, now), now, true);
+    expect(estimate(back).hanging).toBe(false);
   });
 
   it('without a monitor are what is in flight here, where that is much', () => {

@@ -17,6 +17,8 @@ const obstacle = (reason: Obstacle['reason'], param: string): Partial<Features> 
 
 const edge = edgeEstimate();
 const origin = originEstimate();
+const hanging = originEstimate({ hanging: true });
+const other = originEstimate({ model: 'other' });
 const both = estimates({ edge, origins: [origin] });
 const onlyEdge = estimates({ edge, origins: [] });
 const onlyOrigin = estimates({ edge: null, origins: [origin] });
@@ -51,6 +53,10 @@ describe('nearside-auto', () => {
     ['no edge', {}, onlyOrigin, 'origin: no_edge'],
     ['no origin', {}, onlyEdge, 'edge: no_origin'],
     ['origin down', {}, originDown, 'edge: origin_unavailable'],
+    ['origin that hangs', {}, estimates({ edge, origins: [hanging] }), 'edge: origin_unavailable'],
+    ['origin that hangs, tools: it may be back', obstacle('tools', 'tools'), estimates({ edge, origins: [hanging] }), 'origin: tools'],
+    ['origin that hangs, queue full', {}, edgeRefused('queue_full', [hanging]), 'origin: queue_full'],
+    ['one of two that hangs, tools', obstacle('tools', 'tools'), estimates({ edge, origins: [hanging, other] }), 'origin: tools'],
     ['origin being started', {}, estimates({ edge, origins: [failing({ ...failure, code: 'origin_cold' })] }), 'edge: origin_cold'],
     ['origin down, tools', obstacle('tools', 'tools'), originDown, '503 origin_unavailable'],
     ['no origin, tools', obstacle('tools', 'tools'), onlyEdge, '503 no_route'],
