@@ -53,9 +53,9 @@ export function endOnSignals(server: Server, drain: Drain, limitMs: number, sign
   for (const signal of signals) process.once(signal, end);
   process.on('SIGTERM', async () => {
     if (drain.draining) return end();
-    if (drain.running > 0) console.log(`Stopping: ${drain.running} running, at most ${Math.round(limitMs / 1000)} s`);
+    if (drain.running > 0) console.log(JSON.stringify({ event: 'stopping', running: drain.running, atMostMs: limitMs }));
     const left = await drain.finish(limitMs);
-    if (left > 0) console.log(`Stopped: ${left} cut off`);
+    if (left > 0) console.log(JSON.stringify({ event: 'stopped', cutOff: left }));
     end();
   });
 }
