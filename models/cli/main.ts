@@ -15,7 +15,10 @@ import { verify } from './verify.ts';
 
 const COMMANDS: Record<string, Command> = { pack, inspect, verify, plan, logits, tokenize, generate, calibrate, pull, push, list, rm };
 
-const HELP = `npm run -s models -- COMMAND ...
+/** How it is called, in the commands' help. */
+const PROGRAM = 'npm run -s models --';
+
+const HELP = `${PROGRAM} COMMAND ...
 
 ${Object.entries(COMMANDS)
   .map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`)
@@ -30,21 +33,22 @@ const EXPECTED = new Set([ModelError.name, 'StageError', 'TemplateError']);
 const isUsageError = (error: unknown): error is Error =>
   error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
 
-async function run([name, ...args]: string[]): Promise<void> {
+async function run([name, ...args]: string[], program: string): Promise<void> {
+  const print = (help: string) => console.log(help.replaceAll(PROGRAM, program));
   if (name === undefined || name === '--help' || name === 'help') {
-    console.log(HELP);
+    print(HELP);
     return;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) throw new ModelError(`There is no command "${name}"; the commands are ${Object.keys(COMMANDS).join(', ')}.`);
-  if (args.includes('--help')) console.log(command.help);
+  if (args.includes('--help')) print(command.help);
   else await command.run(args);
 }
 
-/** Runs the command line and answers the exit code: 0, or 1 after one sentence on stderr for what the user can mend, and a stack for what only we can. */
-export async function main(args: string[]): Promise<number> {
+/** Runs the command line and answers the exit code: 0, or 1 after one sentence on stderr for what the user can mend, and a stack for what only we can. @param program how it is called, for help */
+export async function main(args: string[], program = PROGRAM): Promise<number> {
   try {
-    await run(args);
+    await run(args, program);
     return 0;
   } catch (error) {
     if (error instanceof Error && EXPECTED.has(error.name)) console.error(error.message);

@@ -28,7 +28,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number | undefined>> 
   },
   async models(args) {
     const { main } = await import('../../models/cli/main.ts');
-    return main(args);
+    return main(args, 'nearside models');
   },
 };
 
