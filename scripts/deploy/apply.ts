@@ -117,7 +117,7 @@ function stopIfAsked({ signal }: ApplyOptions): void {
   if (signal?.aborted) throw new DeployError('Stopped. What serves has not been changed; npm run deploy -- apply goes on where it was.');
 }
 
-/** Removes engines and stages of other versions than the one that serves. @returns their names and the state without releases that are gone */
+/** Removes engines and stages of other versions than the one that serves. @returns the state without releases that are gone */
 export async function prune(name: string, account: Account, state: State, say: (line: string) => void): Promise<State> {
   const current = currentRelease(state);
   if (!current) throw new DeployError('It is not known here which version serves: run npm run deploy -- apply first.');

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ConfigError, parsePools } from '../../worker/origin/pool-config.ts';
 import { DeployError } from './deploy-error.ts';
 
-export const PLACEMENTS = ['isolate', 'pipeline', 'container'] as const;
+const PLACEMENTS = ['isolate', 'pipeline', 'container'] as const;
 export type Placement = (typeof PLACEMENTS)[number];
 
 /** Places that Durable Objects can be asked to start near: https://developers.cloudflare.com/durable-objects/reference/data-location/ */

@@ -9,7 +9,7 @@ export interface Finding {
 
 const finding = (what: string, state: Finding['state'], says: string): Finding => ({ what, state, says });
 
-/** `engines` of package.json; scripts run TypeScript, which the Node that npm ci installs does. */
+/** Scripts run TypeScript, which the Node that npm ci installs does. @param wanted its version, of package.json */
 export function checkNode(running: string, wanted: string): Finding {
   const [major] = running.replace(/^v/, '').split('.').map(Number);
   const [wantedMajor] = wanted.split('.').map(Number);
@@ -47,7 +47,7 @@ export function checkSecrets(wanted: string[], stored: string[] | null, given: (
   });
 }
 
-/** @param problems of `quickVerify`. @param largest stage of the plan, bytes */
+/** @param problems of `quickVerify` */
 export function checkPack(name: string, bytes: number, problems: string[]): Finding {
   if (problems.length > 0) return finding('pack', 'fail', `${problems[0]} Pull or pack it again.`);
   return finding('pack', 'ok', `${name}, ${(bytes / 1e6).toFixed(1)} MB; npm run -s models -- verify PACK checks every byte`);

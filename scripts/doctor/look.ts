@@ -36,7 +36,7 @@ export function originsOf(origins: unknown[], secret: (name: string) => string |
 
 const TIMEOUT_MS = 5_000;
 
-/** Asks an endpoint for its models. @returns with the server's own clock where it says it */
+/** Asks an endpoint for its models. @returns its status and their ids; an Error when it cannot be reached */
 export async function askOrigin(
   { url, key }: OriginToAsk,
   fetch = globalThis.fetch,

@@ -1,3 +1,4 @@
+import { waitUntil } from 'cloudflare:workers';
 import { ConfigError, type Env, parseConfig } from '../config.ts';
 import worker, { OriginMonitor } from '../index.ts';
 
@@ -31,9 +32,4 @@ export function createNodeGateway(settings: Settings): NodeGateway {
   env.ORIGIN_MONITOR = { idFromName: (name: string) => name, get: () => ({ fetch: fetchMonitor }) } as unknown as DurableObjectNamespace;
   const context = { waitUntil, passThroughOnException: () => {}, props: {} } as unknown as ExecutionContext;
   return { fetch: async (request) => worker.fetch(request as Parameters<typeof worker.fetch>[0], env, context) };
-}
-
-/** The process lives as long as its server. */
-function waitUntil(work: Promise<unknown>): void {
-  work.catch((error) => console.error(error));
 }

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Ask } from './measure.ts';
 
-export const PROBE_KEY_LOCAL = 'local';
+const KEY = 'local';
 
 /** The probe's Workers in one local workerd. @param bundle folder that `wrangler deploy --dry-run --outdir` wrote */
 export async function startLocalProbe(bundle: string): Promise<{ ask: Ask; stop(): Promise<void> }> {
@@ -23,7 +23,7 @@ export async function startLocalProbe(bundle: string): Promise<{ ask: Ask; stop(
         {
           name: 'probe',
           ...shared,
-          bindings: { PROBE_KEY: PROBE_KEY_LOCAL },
+          bindings: { PROBE_KEY: KEY },
           r2Buckets: { MODELS: 'probe' },
           durableObjects: { A: objects('a'), B: objects('b'), SELF: own },
         },
@@ -35,7 +35,7 @@ export async function startLocalProbe(bundle: string): Promise<{ ask: Ask; stop(
   await miniflare.ready;
   const fetch = (url: string, init: { headers: Record<string, string> }) =>
     miniflare.dispatchFetch(url, init) as unknown as Promise<Response>;
-  return { ask: askOver(fetch, 'http://probe.invalid', PROBE_KEY_LOCAL), stop: () => miniflare.dispose() };
+  return { ask: askOver(fetch, 'http://probe.invalid', KEY), stop: () => miniflare.dispose() };
 }
 
 /** Asks a probe Worker over HTTP. */
