@@ -2,7 +2,7 @@
 
 One process a core, each with half of every batch: small matrices gain little from two threads, and lose much when something else wants a core.
 
-    python tokenizer.py CHECKPOINT && python train.py CHECKPOINT [--steps 1760]
+    python tokenizer.py CHECKPOINT && python train.py CHECKPOINT [--steps 3450]
 
 Restartable: run the same command again and it goes on from the last saved state (CHECKPOINT/state.pt, every 100 steps).
 CHECKPOINT ends as an ordinary Hugging Face folder.
