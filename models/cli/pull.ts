@@ -28,7 +28,7 @@ export const pull: Command = {
 npm run -s models -- pull OWNER/NAME [OUT] --file NAME.gguf [...]
 npm run -s models -- pull https://HOST/PATH/TO/PACK [OUT]
 
-Downloads a model from Hugging Face, or a hub that speaks its protocol, and packs it while it arrives: the full-precision weights are never on disk.
+Downloads a model from Hugging Face, or a hub that speaks its protocol, and packs it while it arrives: without --keep the full-precision weights are never whole on disk.
 With --file the model is one GGUF file of the repository. With an https address, a finished pack is downloaded.
 OUT is the folder to create (default: packs/NAME-QUANT).
 

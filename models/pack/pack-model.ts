@@ -14,7 +14,7 @@ export interface PackModelOptions
     Omit<WriteOptions, 'tokenizer' | 'importance'> {
   /** Default q4_0. */
   quantization?: WeightType;
-  /** What q4_0 is calibrated with, if at all. Sources without a tokenizer, and those that have q4_0 already, are not. */
+  /** What q4_0 is calibrated with, if at all. Sources without a tokenizer, and those whose matrices are all in q4_0 already, are not. */
   calibration?: Calibration;
 }
 

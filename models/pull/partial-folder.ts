@@ -21,8 +21,8 @@ interface State {
 
 /**
  * The folder `OUT.partial` of a pull that has not ended. It holds `pack/` (weight files, filled in no particular order, without a manifest), `source/` (small
- * files, and with --keep all of them), `heads/` (beginnings of weight files), `calibrated/` (what becomes of `pack/` in the end, where that is so), and `state.json`,
- * replaced as a whole each time.
+ * files, and with --keep all of them), `heads/` (beginnings of weight files), `calibrated/` (of a pull with calibration: the q4_0 pack, made at the end of the q8_0 weights in `pack/`), and
+ * `state.json`, replaced as a whole each time.
  */
 export class PartialFolder {
   readonly path: string;
