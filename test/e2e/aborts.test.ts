@@ -10,7 +10,12 @@ describe('a client of the development server that leaves', () => {
 
   beforeAll(async () => {
     origin = await startFaultOrigin();
-    const variables = [`NEARSIDE_ORIGIN_URL:${origin.url}`, 'NEARSIDE_ORIGIN_MODEL:origin-test', 'NEARSIDE_EDGE_MAX_TOKENS:6000'];
+    const variables = [
+      `NEARSIDE_ORIGIN_URL:${origin.url}`,
+      'NEARSIDE_ORIGIN_MODEL:origin-test',
+      'NEARSIDE_EDGE_MAX_TOKENS:6000',
+      'NEARSIDE_EDGE_SESSIONS:1',
+    ];
     server = await startDevServer(['--fixture', ...variables.flatMap((variable) => ['--var', variable])]);
   });
 
@@ -29,7 +34,8 @@ describe('a client of the development server that leaves', () => {
   const says = (content: string) => [{ role: 'user', content }];
   const json = async <T>(url: string) => (await (await fetch(url)).json()) as T;
   const seen = (id: string) => json<SeenRequest | null>(`${origin.url.replace(/\/v1$/, '')}/seen/${id}`);
-  const running = async () => (await json<{ edge: { running: number } }>(`${server.url}/healthz`)).edge.running;
+  const edge = async () => (await json<{ edge: { running: number; queued: number } }>(`${server.url}/healthz`)).edge;
+  const running = async () => (await edge()).running;
 
   async function eventually(what: string, isSo: () => Promise<boolean>): Promise<void> {
     const deadline = Date.now() + 10_000;
@@ -87,5 +93,32 @@ describe('a client of the development server that leaves', () => {
       return Date.now() - left;
     });
     expect(best).toBeLessThan(300);
+  });
+
+  it('gives up its place in the queue of the edge model', async () => {
+    const best = await bestOf('edge model in the queue', async (id) => {
+      const [stay, leave] = [new AbortController(), new AbortController()];
+      const body = { model: 'nearside-fixture', max_tokens: 6000, seed: 1, messages: says('hello') };
+      // Alternatives make a long answer longer: it is not to end before the one that waits has left.
+      const first = await ask(`${id}-first`, stay.signal, { ...body, logprobs: true, top_logprobs: 20 });
+      let ended = false;
+      first.text().then(
+        () => {
+          ended = true;
+        },
+        () => {},
+      );
+      ask(id, leave.signal, body).catch(() => {});
+      await eventually('the second request waited', async () => (await edge()).queued === 1);
+      const left = Date.now();
+      leave.abort();
+      await eventually('its place was free', async () => (await edge()).queued === 0);
+      const ms = Date.now() - left;
+      expect(ended).toBe(false);
+      stay.abort();
+      await eventually('the engine stopped', async () => (await running()) === 0);
+      return ms;
+    });
+    expect(best).toBeLessThan(3_000);
   });
 });
