@@ -7,7 +7,7 @@ import { createDifficultyClient } from './difficulty/client.ts';
 import { createEdgeClient, createHttpEdgeClient } from './edge/client.ts';
 import { EdgeDirectory } from './edge/directory.ts';
 import { replicaName } from './edge/replicas.ts';
-import { createReplicatedEdgeClient, originOf, replicasOf } from './edge/replicated-client.ts';
+import { clientPlace, createReplicatedEdgeClient, replicasOf } from './edge/replicated-client.ts';
 import { NearsideGateway } from './gateway.ts';
 import { misconfigured } from './health.ts';
 import { errorFields, log } from './observe/log.ts';
@@ -64,7 +64,7 @@ function edgeDirectory(env: Env, config: Config, place: Request['cf']): EdgeDire
   const [only] = all;
   if (only && all.length === 1 && only.region === null)
     return new EdgeDirectory(createEdgeClient(env.EDGE_MODEL, replicaName(only)), model);
-  const client = createReplicatedEdgeClient(env.EDGE_MODEL, { replicas: all, origin: originOf(place), now: Date.now });
+  const client = createReplicatedEdgeClient(env.EDGE_MODEL, { replicas: all, client: clientPlace(place), now: Date.now });
   return new EdgeDirectory(client, model);
 }
 

@@ -1,9 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { chooseReplica, distanceMs, type Origin, type Region, type Replica, regions, replicaName } from '../../worker/edge/replicas.ts';
+import {
+  type ClientPlace,
+  chooseReplica,
+  distanceMs,
+  type Region,
+  type Replica,
+  regions,
+  replicaName,
+} from '../../worker/edge/replicas.ts';
 import type { EdgeFigures } from '../../worker/routing/figures.ts';
 
 const NOW = 1_000_000;
-const from = (continent: string | null, latitude: number | null = null, longitude: number | null = null): Origin => ({
+const from = (continent: string | null, latitude: number | null = null, longitude: number | null = null): ClientPlace => ({
   continent,
   latitude,
   longitude,
@@ -15,8 +23,8 @@ const warm = (region: Region | null, index = 0, values: EdgeFigures = {}, age = 
   figures: { values: { warm: true, running: 0, queued: 0, slots: 4, serviceMs: 2000, loadMs: 3000, ...values }, asOf: NOW - age },
 });
 const full = { running: 4, queued: 6 };
-const choose = (replicas: Replica[], origin: Origin, lastMinute = 0) =>
-  replicaName(chooseReplica(replicas, origin, { now: NOW, lastMinute }));
+const choose = (replicas: Replica[], client: ClientPlace, lastMinute = 0) =>
+  replicaName(chooseReplica(replicas, client, { now: NOW, lastMinute }));
 
 describe('chooseReplica', () => {
   it('takes the nearest of equals', () => {

@@ -46,8 +46,8 @@ export interface Replica {
   figures: Snapshot<EdgeFigures> | null;
 }
 
-/** Where a request comes from. Coordinates are more exact than a continent, which is there more often. */
-export interface Origin {
+/** Where clients are. Coordinates, in degrees, are more exact than a continent, which is there more often. */
+export interface ClientPlace {
   continent: string | null;
   latitude: number | null;
   longitude: number | null;
@@ -63,9 +63,9 @@ export interface Traffic {
 export const replicaName = ({ region, index }: Pick<Replica, 'region' | 'index'>): string => `default:${region ?? 'any'}:${index}`;
 
 /** There and back between a client and a region by the great circle, milliseconds; a middling 100 where nobody knows the client's place. */
-export function distanceMs(origin: Origin, region: Region | null): number {
+export function distanceMs(client: ClientPlace, region: Region | null): number {
   if (region === null) return 0;
-  const from = placeOf(origin);
+  const from = coordinatesOf(client);
   if (!from) return 100;
   const [lat, long] = REGIONS[region];
   const radians = (degrees: number) => (degrees * Math.PI) / 180;
@@ -76,7 +76,7 @@ export function distanceMs(origin: Origin, region: Region | null): number {
   return NEAR_MS + 2 * 6371 * Math.asin(Math.min(1, Math.sqrt(a))) * MS_PER_KM;
 }
 
-function placeOf({ continent, latitude, longitude }: Origin): readonly [number, number] | null {
+function coordinatesOf({ continent, latitude, longitude }: ClientPlace): readonly [number, number] | null {
   if (latitude !== null && longitude !== null && Number.isFinite(latitude) && Number.isFinite(longitude)) return [latitude, longitude];
   return CONTINENTS[continent ?? ''] ?? null;
 }
@@ -86,10 +86,10 @@ function placeOf({ continent, latitude, longitude }: Origin): readonly [number, 
  * among the requests of the next minute, as many as in the last: a single request never wakes a replica while a warm one is free, and steady traffic wakes one nearby, or
  * a second one when the first has a queue. Of equals the first. Throws when there is none.
  */
-export function chooseReplica<R extends Replica>(replicas: readonly R[], origin: Origin, traffic: Traffic): R {
+export function chooseReplica<R extends Replica>(replicas: readonly R[], client: ClientPlace, traffic: Traffic): R {
   let best: { replica: R; ms: number } | null = null;
   for (const replica of replicas) {
-    const ms = distanceMs(origin, replica.region) + delayMs(replica, traffic);
+    const ms = distanceMs(client, replica.region) + delayMs(replica, traffic);
     if (!best || ms < best.ms) best = { replica, ms };
   }
   if (!best) throw new Error('There is no replica to choose from.');

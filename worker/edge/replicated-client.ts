@@ -1,13 +1,13 @@
 import type { EdgeFigures } from '../routing/figures.ts';
 import { createFetchEdgeClient } from './http-client.ts';
 import type { EdgeAnswer, EdgeClient, EdgeEvent } from './protocol.ts';
-import { chooseReplica, type Origin, type Region, type Replica, replicaName } from './replicas.ts';
+import { type ClientPlace, chooseReplica, type Region, type Replica, replicaName } from './replicas.ts';
 
 const MINUTE_MS = 60_000;
 
-/** Where a request says that it comes from; coordinates are texts there. @param place `request.cf` */
-export function originOf(place: object | undefined): Origin {
-  const given = place as { continent?: unknown; latitude?: unknown; longitude?: unknown } | undefined;
+/** Where a request says that it comes from; coordinates are texts there. @param cf `request.cf` */
+export function clientPlace(cf: object | undefined): ClientPlace {
+  const given = cf as { continent?: unknown; latitude?: unknown; longitude?: unknown } | undefined;
   const degrees = (text: unknown) => (typeof text === 'string' && text !== '' ? Number(text) : null);
   const continent = typeof given?.continent === 'string' ? given.continent : null;
   return { continent, latitude: degrees(given?.latitude), longitude: degrees(given?.longitude) };
@@ -26,12 +26,12 @@ export function replicasOf(regions: readonly Region[], count: number): Replica[]
  */
 export function createReplicatedEdgeClient(
   namespace: Pick<DurableObjectNamespace, 'get' | 'idFromName'>,
-  { replicas, origin, now }: { replicas: Replica[]; origin: Origin; now(): number },
+  { replicas, client, now }: { replicas: Replica[]; client: ClientPlace; now(): number },
 ): EdgeClient {
   let sent: number[] = [];
   const choose = (): Replica => {
     sent = sent.filter((at) => now() - at < MINUTE_MS);
-    return chooseReplica(replicas, origin, { now: now(), lastMinute: sent.length });
+    return chooseReplica(replicas, client, { now: now(), lastMinute: sent.length });
   };
   // A stub that has failed stays broken, so each call takes a fresh one.
   const clientOf = (replica: Replica): EdgeClient =>
