@@ -10,13 +10,10 @@ export interface Judged {
   /** Tokens that the client allows for the answer, or null. */
   maxTokens: number | null;
   kind: string;
-  text: TextFeaturesLike | null;
+  text: TextFeatures | null;
   /** What the learned difficulty model says, or null. */
   difficulty: { weakFails: number } | null;
 }
-
-/** Scripts are words to whoever passes them on. */
-type TextFeaturesLike = Omit<TextFeatures, 'script'> & { script: string };
 
 /** The parts of the score besides `kind:...`, each scaled so that its usual range is a few units wide and 0 is ordinary or unknown. */
 export const SIGNALS = [

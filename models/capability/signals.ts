@@ -1,7 +1,7 @@
 import { askedWords } from './asked-length.ts';
 import { guessLanguage } from './language.ts';
 import { type PromptKind, promptKind } from './prompt-kind.ts';
-import { countCharacters, mainScript, type Script, tokensOf } from './script.ts';
+import { countCharacters, mainScript, tokensOf } from './script.ts';
 import { instructionOf, type Sample, sampleMessages, type TextMessage } from './text-sample.ts';
 
 /** Marks of difficulty that can be counted. Those of the text are of the last turn, as far as it was looked at (text-sample.ts). */
@@ -18,8 +18,8 @@ export interface TextFeatures {
   mathematics: number;
   /** Words that the answer shall have; null when nothing says so. */
   askedWords: number | null;
-  /** Script of most letters. */
-  script: Script;
+  /** One of `SCRIPTS`: that of most letters. */
+  script: string;
   /** ISO 639-1, a guess; null where nothing is known. */
   language: string | null;
 }

@@ -133,9 +133,9 @@ export interface Outcome {
   /** Of these, not evaluated. */
   cachedTokens: number;
   completionTokens: number;
-  /** `length`: cut off, so the answer would have been longer; `failed`: nothing is to be learnt but that. */
   /** The edge's first tokens were held back and judged. */
   gated: boolean;
+  /** `length`: cut off, so the answer would have been longer; of `failed` and `cancelled` nothing is learnt but that there was a request. */
   end: 'stop' | 'length' | 'escalated' | 'cancelled' | 'failed';
   /** The pool that was chosen or could have been (`expected.origin`), and whether the edge could have answered as well. Null, false: no pool. */
   pool: string | null;

@@ -1,4 +1,5 @@
 import type { Gate } from '../../models/capability/gate.ts';
+import type { TextFeatures } from '../../models/capability/signals.ts';
 import type { Line } from './figures.ts';
 import type { Reason } from './reasons.ts';
 
@@ -63,24 +64,6 @@ export const plainFeatures = {
   previousRoute: null,
 } as const satisfies Partial<Features>;
 
-/** Marks of difficulty that can be counted. */
-export interface TextFeatures {
-  /** Messages by the user. */
-  turns: number;
-  questions: number;
-  /** Demands on the answer ("at most three", "in JSON", "without"). */
-  constraints: number;
-  /** Share of characters in code, and of those in formulae, 0..1. */
-  code: number;
-  mathematics: number;
-  /** Words that the prompt asks the answer to have; null when it names no length. */
-  askedWords: number | null;
-  /** Unicode script of most letters, e.g. `Latin`; `none` without letters. */
-  script: string;
-  /** ISO 639-1, null when not known. */
-  language: string | null;
-}
-
 /** A part of the request that the edge model cannot serve. */
 export interface Obstacle {
   reason: 'not_text' | 'tools' | 'response_format' | 'n' | 'unsupported_parameter';
@@ -88,7 +71,7 @@ export interface Obstacle {
   param: string;
 }
 
-/** What is known about the edge model's answers. Only what `decide` needs; `capability.ts` reads the rest. */
+/** What is known about the edge model's answers: what `decide` needs of a pack's calibration (models/capability/calibration.ts). */
 export interface Calibration {
   version: number;
   /** The edge model that this was measured with. */
