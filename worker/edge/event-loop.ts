@@ -1,5 +1,5 @@
 /**
- * Computing between two yields: 30 ms and the half layer that is running then (35 to 40 ms here); and by the count of multiply-adds, since the deployed clock stands still
+ * Computing between two yields: 30 ms and the half layer that is running then (32 to 42 ms here); and by the count of multiply-adds, since the deployed clock stands still
  * during computation. A token of a 0.8B model takes 0.75e9, in 20 to 50 ms; one of a prompt 0.5e9, in 10. A yield costs 1.1 ms, so more often costs more (docs/decisions/0027).
  */
 const SLICE_WORK = 1.6e9;
