@@ -1,3 +1,4 @@
+import type { FailureKind } from '../../worker/origin/failure.ts';
 import type { Estimates } from '../../worker/routing/estimates.ts';
 import type { Outcome } from '../../worker/routing/figures.ts';
 import { gateVerdict } from '../../worker/routing/gate.ts';
@@ -171,8 +172,8 @@ export class Attempt {
     const undisturbed = !nodes.isCold && nodes.waiting === 0;
     let firstAt = 0;
     const heard = (act: () => void) => clock.after(roundTripMs / 2, () => this.#runs.includes(run) && act());
-    const fail = () => {
-      endpoint.failed('unreachable', null, clock.now);
+    const fail = (kind: FailureKind) => {
+      endpoint.failed(kind, null, clock.now);
       endpoint.left(flight);
       this.#learn(decision, run, { end: 'failed', gated: false, ttftMs: null, completionTokens: 0, cachedTokens: 0, undisturbed: false });
       this.#failed(run, 'origin_unavailable');
@@ -180,7 +181,7 @@ export class Attempt {
     clock.after(1000 * timeoutSeconds, () => {
       if (firstAt > 0 || !this.#runs.includes(run)) return;
       run.cancel();
-      fail();
+      fail('timeout');
     });
     clock.after(roundTripMs / 2, () => {
       if (!this.#runs.includes(run)) return;
@@ -207,9 +208,9 @@ export class Attempt {
             });
             this.#end(run, judgement.origin);
           }),
-        failed: () => heard(fail),
+        failed: () => heard(() => fail('unreachable')),
       });
-      if (!job) return heard(fail);
+      if (!job) return heard(() => fail('unreachable'));
       run.cancel = () => {
         endpoint.left(flight);
         job.cancel();
