@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startDevServer } from '../test/support/dev-server.ts';
-import { machine } from './machine.ts';
+import { describeMachine, machine } from './machine.ts';
 
 const HELP = `Usage: npm run bench -- demo [--model PACK_DIR] [--url URL] [--limit N] [--wrong] [--json FILE]
 
@@ -126,7 +126,7 @@ export async function run(args: string[]): Promise<void> {
     return seen.get(job)! <= Number(values.limit ?? Number.POSITIVE_INFINITY);
   });
   const on = machine();
-  console.log(`${on.cpu}, ${on.cores} cores, ${on.memoryGiB} GiB; Node ${on.node}, workerd ${on.workerd}; ${on.date}`);
+  console.log(describeMachine(on));
   const server = values.url === undefined ? await startDevServer(['--model', values.model]) : null;
   try {
     const started = performance.now();

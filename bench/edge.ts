@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { createParser } from 'eventsource-parser';
 import { type DevServer, startDevServer } from '../test/support/dev-server.ts';
-import { machine, median, quantile } from './machine.ts';
+import { describeMachine, machine, median, quantile } from './machine.ts';
 
 const HELP = `Usage: npm run bench -- edge [--model PACK_DIR]... [--runs N] [--json FILE]
 
@@ -202,7 +202,7 @@ export async function run(args: string[]): Promise<void> {
     return;
   }
   const on = machine();
-  console.log(`${on.cpu}, ${on.cores} cores, ${on.memoryGiB} GiB; Node ${on.node}, workerd ${on.workerd}; ${on.date}`);
+  console.log(describeMachine(on));
   const reports: Report[] = [];
   for (const pack of values.model ?? [null]) {
     reports.push(await measure(pack, Number(values.runs)));

@@ -12,7 +12,7 @@ import { LLAMACPP, MODEL, NODE, ORT, ratios, WORKERD } from './engine/ratios.ts'
 import { runChild } from './engine/run-child.ts';
 import { engineTable, otherFigures, ratioTable } from './engine/table.ts';
 import { ROOT } from './engine/workerd.ts';
-import { machine } from './machine.ts';
+import { describeMachine, machine } from './machine.ts';
 
 const HELP = `Usage: npm run bench -- engine [--quick] [--json FILE] [--model GGUF] [--reps N] [--rounds N]
 
@@ -150,7 +150,7 @@ export async function run(args: string[]): Promise<void> {
   buildReader();
   const gguf = benchGguf(values.model ?? null);
   const on = machine();
-  console.log(`${on.cpu}, ${on.cores} cores, ${on.memoryGiB} GiB; Node ${on.node}, workerd ${on.workerd}; ${on.date}`);
+  console.log(describeMachine(on));
   if (values.profile) {
     await (await import('./engine/profile.ts')).profile(benchPack(gguf, 'q4_0'), settings.reps, values.json ?? null);
     return;

@@ -23,6 +23,10 @@ export function machine(): Machine {
   };
 }
 
+/** One line, above a table. */
+export const describeMachine = ({ cpu, cores, memoryGiB, node, workerd, date }: Machine): string =>
+  `${cpu}, ${cores} cores, ${memoryGiB} GiB; Node ${node}, workerd ${workerd}; ${date}`;
+
 /** The value below which a share `q` (0..1) of the sorted samples lies, by linear interpolation. NaN without samples. */
 export function quantile(samples: number[], q: number): number {
   const sorted = [...samples].sort((a, b) => a - b);

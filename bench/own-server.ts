@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { buildServer } from '../scripts/server/build.ts';
 import { type Program, startProgram } from '../test/support/own-server.ts';
 import { metronome, stream } from './edge.ts';
-import { machine, quantile } from './machine.ts';
+import { describeMachine, machine, quantile } from './machine.ts';
 
 const HELP = `Usage: npm run bench -- own-server [--model PACK_DIR] [--threads N] [--runtime workerd|node]... [--rounds N] [--json FILE]
 
@@ -112,9 +112,7 @@ export async function run(args: string[]): Promise<void> {
     return;
   }
   const on = machine();
-  console.log(
-    `${on.cpu}, ${on.cores} cores, ${on.memoryGiB} GiB; Node ${on.node}, workerd ${on.workerd}; ${on.date}; engine: ${values.model}, ${values.threads} threads`,
-  );
+  console.log(`${describeMachine(on)}; engine: ${values.model}, ${values.threads} threads`);
   const home = mkdtempSync(join(tmpdir(), 'nearside-own-'));
   const origin = await metronome(100);
   const programs: Program[] = [];
