@@ -250,13 +250,15 @@ export function check<T extends z.ZodObject>(schema: T, value: unknown, where: s
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   if (issue.path.length === 0 && issue.code !== 'unrecognized_keys') throw new ConfigError(`${where}: it must be an object.`);
+  const field = schema.shape[String(issue.path[0])] as z.ZodType | undefined;
+  const description = describe(field);
   if (issue.code === 'unrecognized_keys') {
     const path = [...issue.path, issue.keys[0]].join('.');
+    if (field)
+      throw new ConfigError(`${where}: ${path} does not belong there; ${String(issue.path[0])} must be ${description ?? 'valid'}.`);
     throw new ConfigError(`${where}: there is no setting ${path}; those there are: ${Object.keys(schema.shape).join(', ')}.`);
   }
-  const key = String(issue.path[0]);
-  const field = schema.shape[key] as z.ZodType | undefined;
-  throw new ConfigError(`${where}: ${issue.path.join('.')} must be ${describe(field) ?? 'valid'}.`);
+  throw new ConfigError(`${where}: ${issue.path.join('.')} must be ${description ?? 'valid'}.`);
 }
 
 /** The description may be on the schema or inside its default or optional. */

@@ -105,7 +105,16 @@ describe('NEARSIDE_ORIGINS', () => {
       `${at}modalities.0 must be a list of text, image, audio, video, file.`,
     ],
     ['a misspelt setting', withEndpoint({ wieght: 2 }), `${at}there is no setting wieght; those there are: name, url, kind, model,`],
-    ['a misspelt timeout', [{ ...four, timeouts: { idle: 3 } }], 'NEARSIDE_ORIGINS: pool "qwen-4b": there is no setting timeouts.idle;'],
+    [
+      'a misspelt timeout',
+      [{ ...four, timeouts: { idle: 3 } }],
+      'timeouts.idle does not belong there; timeouts must be an object with some of headers_ms,',
+    ],
+    [
+      'a price of two kinds',
+      [{ ...four, price: { gpu_hour: 1, input: 1 } }],
+      'price.input does not belong there; price must be an object with input and output, dollars per million tokens; or with gpu_hour,',
+    ],
     [
       'a timeout of no time',
       [{ ...four, timeouts: { idle_ms: 0 } }],
