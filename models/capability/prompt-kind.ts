@@ -1,7 +1,7 @@
 import { instructionOf } from './text-sample.ts';
 
 /** What a prompt asks for. It says how long an answer usually is, and how likely a small model manages it. */
-export const PROMPT_KINDS = ['classify', 'extract', 'rewrite', 'short-answer', 'open', 'code', 'maths'] as const;
+const PROMPT_KINDS = ['classify', 'extract', 'rewrite', 'short-answer', 'open', 'code', 'maths'] as const;
 export type PromptKind = (typeof PROMPT_KINDS)[number];
 
 const CODE_TASK =

@@ -15,21 +15,10 @@ export interface Judged {
   difficulty: { weakFails: number } | null;
 }
 
-/** The parts of the score besides `kind:...`, each scaled so that its usual range is a few units wide and 0 is ordinary or unknown. */
-export const SIGNALS = [
-  'prompt_tokens',
-  'answer_tokens',
-  'turns',
-  'questions',
-  'constraints',
-  'code',
-  'mathematics',
-  'not_english',
-  'not_latin',
-  'difficulty',
-] as const;
-
-/** What multiplies `weights`: a part that is absent is 0. */
+/**
+ * The parts of the score by name, each scaled so that its usual range is a few units wide and 0 is ordinary or unknown; they multiply `weights`, and one that is
+ * absent is 0.
+ */
 export type SignalValues = Record<string, number>;
 
 /** A prompt of 64 tokens and an answer of 64 are ordinary. */

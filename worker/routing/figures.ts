@@ -26,8 +26,6 @@ export interface EdgeFigures {
   warm?: boolean | null;
   /** What loading them took, milliseconds. */
   loadMs?: number | null;
-  /** Bytes of memory that the model takes. */
-  memoryBytes?: number | null;
   /** From the gateway to the engine and back, milliseconds. */
   roundTripMs?: number | null;
   /** Part of the gated answers that were given up for the origin, 0..1. */

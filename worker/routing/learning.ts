@@ -115,10 +115,9 @@ export function learnedEdge({ edge }: Learned): Snapshot<EdgeFigures> | null {
 
 /**
  * The figures of a pool that outcomes tell, where its monitor's come before them in the list for `estimateOrigin`: those of how fast it is, as of the last answer,
- * and those of the traffic, as of now.
- * @param roundTripMs of the way there, where it was measured apart: what outcomes tell is the time with it
+ * and those of the traffic, as of now. How much of the time to first token is the way there is assumed, as outcomes tell both together.
  */
-export function learnedOrigin(learned: Learned, model: string, now: number, roundTripMs: number | null = null): Snapshot<OriginFigures>[] {
+export function learnedOrigin(learned: Learned, model: string, now: number): Snapshot<OriginFigures>[] {
   const pool = learned.pools.get(model);
   if (!pool) return [];
   const traffic = { committedPerSecond: rateOf(pool.committed, now), freePerSecond: rateOf(pool.free, now) };
@@ -126,7 +125,7 @@ export function learnedOrigin(learned: Learned, model: string, now: number, roun
   if (pool.asOf === 0) return snapshots;
   const { asOf, tpotMs, serviceMs } = pool;
   const line = lineOf(pool.ttft);
-  const way = line && Math.min(roundTripMs ?? originPriors.roundTripMs, line.base / 2);
+  const way = line && Math.min(originPriors.roundTripMs, line.base / 2);
   const speed = line && { roundTripMs: way, ttftBaseMs: Math.max(1, line.base - way!), ttftMsPerToken: line.slope };
   snapshots.push({ asOf, values: { ...speed, tpotMs, serviceMs, cold: false, ...spreads(pool) } });
   return snapshots;

@@ -32,11 +32,6 @@ export const policies: Record<PolicyName, Settings> = {
 
 /** No limit to where data may go. */
 export const anywhere: Residency = { edge: true, originRegions: null };
-/** Data stays with the edge model. */
-export const edgeOnly: Residency = { edge: true, originRegions: [] };
-
-/** Data goes to origin nodes of that region only. */
-export const originRegion = (region: string): Residency => ({ edge: false, originRegions: [region] });
 
 /** Both rules at once: a request may narrow what its key allows, never widen it. */
 export function narrower(a: Residency, b: Residency): Residency {

@@ -1,7 +1,7 @@
 /**
- * Quantiles of a stream in a few hundred bytes: a histogram with logarithmic buckets, so that every quantile is right within a fixed relative error, and two
- * sketches add up to the sketch of both (DDSketch: Masson, Rim and Lee, VLDB 2019), whose counts fade with every new value, so that what was long ago is
- * forgotten. P² (Jain and Chlamtac 1985) is smaller, but neither adds up nor forgets. A value, not an object: `add` returns a new one; JSON keeps it.
+ * Quantiles of a stream in a few hundred bytes: a histogram with logarithmic buckets, so that every quantile is right within a fixed relative error (DDSketch:
+ * Masson, Rim and Lee, VLDB 2019), whose counts fade with every new value, so that what was long ago is forgotten. P² (Jain and Chlamtac 1985) is smaller, but
+ * does not forget. A value, not an object: `addValue` returns a new one; JSON keeps it.
  */
 export interface QuantileSketch {
   /** Weight by bucket; bucket i holds values from base^(i + first) to base^(i + first + 1). */
@@ -26,13 +26,6 @@ export function addValue(sketch: QuantileSketch, value: number): QuantileSketch 
   const counts = sketch.counts.length === buckets ? sketch.counts.map((count) => count * fading) : new Array<number>(buckets).fill(0);
   counts[bucketOf(value)]! += 1;
   return { counts, total: sketch.total * fading + 1 };
-}
-
-/** The sketch of what both have seen. */
-export function mergeSketches(a: QuantileSketch, b: QuantileSketch): QuantileSketch {
-  if (a.total === 0) return b;
-  if (b.total === 0) return a;
-  return { counts: a.counts.map((count, i) => count + b.counts[i]!), total: a.total + b.total };
 }
 
 /** The value below which the part `q`, 0..1, of the weight lies; null when there is none. */

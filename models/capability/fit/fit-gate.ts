@@ -4,10 +4,10 @@ import { FOLDS, type Labelled } from './labels.ts';
 import { auc, rounded } from './metrics.ts';
 
 /** What a gate may look at. */
-export const RULES = [8, 12, 16].flatMap((tokens) =>
+const RULES = [8, 12, 16].flatMap((tokens) =>
   (['quantile', 'margin'] as const).flatMap((statistic) => [0, 0.1, 0.25, 0.5].map((quantile) => ({ tokens, statistic, quantile }))),
 );
-export type Rule = (typeof RULES)[number];
+type Rule = (typeof RULES)[number];
 
 interface Answer {
   tokens: TokenConfidence[];

@@ -7,8 +7,8 @@ import type { Labelled } from './labels.ts';
 import { type Forecast, type Measures, measure } from './metrics.ts';
 
 /** Fewer say too little about a model with a dozen weights and a curve of a dozen points. */
-export const LEAST_LABELS = 200;
-export const LEAST_OF_EACH = 50;
+const LEAST_LABELS = 200;
+const LEAST_OF_EACH = 50;
 
 export interface CalibrateOptions extends GateOptions {
   /** The model's name. */

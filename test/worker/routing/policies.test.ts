@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../../worker/routing/decide.ts';
 import type { Estimates } from '../../../worker/routing/estimates.ts';
-import { edgeOnly, isPolicyName, narrower, originRegion, policyOf } from '../../../worker/routing/policies.ts';
-import type { Calibration, Decision, Features, Gate, PolicyName, Route } from '../../../worker/routing/types.ts';
+import { isPolicyName, narrower, policyOf } from '../../../worker/routing/policies.ts';
+import type { Calibration, Decision, Features, Gate, PolicyName, Residency, Route } from '../../../worker/routing/types.ts';
 import { edgeEstimate, estimates, limits, originEstimate, plain } from './estimates.ts';
 
 const short = (decision: Decision) =>
@@ -13,6 +13,10 @@ const service = originEstimate({ price: { by: 'tokens', input: 0.5, output: 1.5 
 /** An edge that needs two seconds for the small request. */
 const slowEdge = edgeEstimate({ warmth: 1, prefill: 40, decode: 12 });
 const rivals = estimates({ edge: slowEdge, origins: [service] });
+
+/** Data stays with the edge model; goes to origin nodes of that region only. */
+const edgeOnly: Residency = { edge: true, originRegions: [] };
+const originRegion = (region: string): Residency => ({ edge: false, originRegions: [region] });
 
 const gate: Gate = { tokens: 12, statistic: 'quantile', quantile: 0.1, threshold: -2, declines: [] };
 

@@ -1,12 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  addValue,
-  emptySketch,
-  mergeSketches,
-  partBelow,
-  type QuantileSketch,
-  quantileOf,
-} from '../../../worker/routing/quantile-sketch.ts';
+import { addValue, emptySketch, partBelow, type QuantileSketch, quantileOf } from '../../../worker/routing/quantile-sketch.ts';
 
 const sketchOf = (values: number[]): QuantileSketch => values.reduce(addValue, emptySketch);
 /** 1, 2 ... n in an order that is not sorted. */
@@ -37,13 +30,6 @@ describe('a quantile sketch', () => {
   it('forgets: a few hundred new values outweigh all before', () => {
     const sketch = [...Array(2000).fill(10), ...Array(300).fill(500)].reduce(addValue, emptySketch);
     expect(quantileOf(sketch, 0.5)).toBeGreaterThan(400);
-  });
-
-  it('adds up', () => {
-    const both = mergeSketches(sketchOf(Array(50).fill(10)), sketchOf(Array(50).fill(1000)));
-    expect(quantileOf(both, 0.25)! / 10).toBeCloseTo(1, 0);
-    expect(quantileOf(both, 0.75)! / 1000).toBeCloseTo(1, 0);
-    expect(mergeSketches(emptySketch, both)).toEqual(both);
   });
 
   it('takes nothing that is no positive number, and keeps what is far off at its ends', () => {
