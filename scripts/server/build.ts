@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { build, type Plugin } from 'esbuild';
 
 /**
@@ -81,8 +82,26 @@ function buildGateway(folder: string): void {
   writeFileSync(join(folder, 'compatibility.json'), `${JSON.stringify({ compatibilityDate, compatibilityFlags })}\n`);
 }
 
+const HELP = `Usage: npm run build [-- FOLDER]
+
+Builds what a server of one's own needs, without node_modules, into FOLDER (default: dist/server). A FOLDER that is there must be empty or an earlier build.`;
+
+/** The folder is emptied: nobody shall lose another one by a slip of the keyboard. */
+function refuseForeign(folder: string): void {
+  const found = existsSync(folder) ? readdirSync(folder) : [];
+  if (found.length === 0 || existsSync(join(folder, 'bin/nearside'))) return;
+  console.error(`${folder} holds something else than a build; choose a new or an empty folder.`);
+  process.exit(1);
+}
+
 if (import.meta.main) {
-  const folder = process.argv[2] ?? join(ROOT, 'dist/server');
+  const { values, positionals } = parseArgs({ options: { help: { type: 'boolean' } }, allowPositionals: true });
+  if (values.help || positionals.length > 1) {
+    console.log(HELP);
+    process.exit(values.help ? 0 : 1);
+  }
+  const folder = resolve(positionals[0] ?? join(ROOT, 'dist/server'));
+  refuseForeign(folder);
   await buildServer(folder);
   console.log(`${folder}: start it with ${join(folder, 'bin/nearside')} --help`);
 }
