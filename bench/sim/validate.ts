@@ -22,9 +22,16 @@ const tolerance = 0.25;
 
 interface Planned {
   at: number;
-  model: string;
   words: number;
   maxTokens: number;
+}
+
+/** A load on one route: what was asked, what its client saw, and the route's rates around that time. */
+interface Trial {
+  route: 'edge' | 'origin';
+  plan: Planned[];
+  seen: Seen[];
+  rates: Rates;
 }
 
 interface Compared {
@@ -35,8 +42,9 @@ interface Compared {
 }
 
 /**
- * The simulator against the gateway as it runs: `npm run dev` with the edge engine, and llama-server as the origin. Measures the rates of both alone, puts a small
- * load on both (which route a request takes is drawn beforehand), and compares the medians with those of a simulation of the same requests with these rates.
+ * The simulator against the gateway as it runs: `npm run dev` with the edge engine, and llama-server as the origin. Of each route, measures the rates, puts a small load on it,
+ * and compares the medians with those of a simulation of the same requests with these rates. One route after the other: under wrangler the gateway shares the engine's
+ * thread, so that whatever passes through it waits while the engine computes, and the simulator's edge has a machine of its own.
  * Sets a failing exit code where they differ by more than a quarter.
  */
 export async function validate({ pack, requests, json }: { pack: string | null; requests: number; json: string | null }): Promise<void> {
@@ -55,15 +63,10 @@ export async function validate({ pack, requests, json }: { pack: string | null; 
   try {
     const near: Target = { url: server.url, model: edgeName, settings: {} };
     const far: Target = { url: server.url, model: LLAMA_SERVER_MODEL, settings: { cache_prompt: false } };
-    const measure = async () => [await measureRates(near), await measureRates(far)] as const;
-    const before = await measure();
-    const plan = planOf(requests, ...before);
-    const seen = await load(plan, near, far);
-    // Whatever else the machine does changes meanwhile: the rates are those of before and after.
-    const after = await measure();
-    const [edge, origin] = [between(before[0], after[0]), between(before[1], after[1])];
-    const compared = await compareWith(plan, seen, edge, origin);
-    report(compared, edge, origin, seen.length, loadBefore!, json);
+    const edge = await tryOut('edge', near, Math.ceil(requests / 2));
+    const origin = await tryOut('origin', far, Math.floor(requests / 2));
+    const scenario = scenarioOf(edge.rates, origin.rates);
+    report([...(await compareWith(edge, scenario)), ...(await compareWith(origin, scenario))], edge, origin, loadBefore!, json);
   } finally {
     await server.stop();
     await llama.kill();
@@ -76,41 +79,43 @@ async function onCore<T>(core: number, start: () => Promise<T>): Promise<T> {
   return start().finally(() => pinTo(everyCore));
 }
 
+async function tryOut(route: Trial['route'], target: Target, count: number): Promise<Trial> {
+  const before = await measureRates(target);
+  const plan = planOf(count, before);
+  const seen = await load(plan, target);
+  // Whatever else the machine does changes meanwhile: the rates are those of before and after.
+  return { route, plan, seen, rates: between(before, await measureRates(target)) };
+}
+
 function between(a: Rates, b: Rates): Rates {
   const mean = (name: keyof Rates) => Math.sqrt(a[name] * b[name]);
   return { baseMs: mean('baseMs'), promptTokenMs: mean('promptTokenMs'), aloneMs: mean('aloneMs'), fourMs: mean('fourMs') };
 }
 
-/** Half for each route, by lot; prompts and answers of several lengths. */
-function planOf(count: number, edge: Rates, origin: Rates): Planned[] {
+/** Prompts and answers of several lengths. */
+function planOf(count: number, { baseMs, promptTokenMs, aloneMs }: Rates): Planned[] {
   const random = generator(4);
-  const typicalMs = (rates: Rates) => rates.baseMs + 50 * rates.promptTokenMs + 12 * rates.aloneMs;
-  const gapMs = Math.max(typicalMs(edge), typicalMs(origin)) / (2 * intensity);
+  const typicalMs = baseMs + 75 * promptTokenMs + 12 * aloneMs;
   let at = 0;
   return Array.from({ length: count }, () => {
-    at += gapMs * exponential(random);
-    return {
-      at,
-      model: random() < 0.5 ? edgeName : LLAMA_SERVER_MODEL,
-      words: 5 + Math.floor(60 * random()),
-      maxTokens: 4 + Math.floor(17 * random()),
-    };
+    at += (typicalMs / intensity) * exponential(random);
+    return { at, words: 5 + Math.floor(60 * random()), maxTokens: 4 + Math.floor(17 * random()) };
   });
 }
 
-async function load(plan: Planned[], near: Target, far: Target): Promise<Seen[]> {
+async function load(plan: Planned[], target: Target): Promise<Seen[]> {
   const started = performance.now();
   return Promise.all(
-    plan.map(async ({ at, model, words, maxTokens }) => {
+    plan.map(async ({ at, words, maxTokens }) => {
       await new Promise((resolve) => setTimeout(resolve, at - (performance.now() - started)));
-      return ask(model === near.model ? near : far, words, maxTokens);
+      return ask(target, words, maxTokens);
     }),
   );
 }
 
-async function compareWith(plan: Planned[], seen: Seen[], edge: Rates, origin: Rates): Promise<Compared[]> {
+async function compareWith({ route, plan, seen }: Trial, scenario: Scenario): Promise<Compared[]> {
   const random = generator(5);
-  const requests: SimRequest[] = plan.map(({ at, model, maxTokens }, i) => ({
+  const requests: SimRequest[] = plan.map(({ at, maxTokens }, i) => ({
     at,
     key: 'validation',
     kind: 'open',
@@ -118,29 +123,25 @@ async function compareWith(plan: Planned[], seen: Seen[], edge: Rates, origin: R
     outputTokens: Math.max(1, seen[i]!.completionTokens),
     maxTokens,
     stream: true,
-    originOnly: model !== edgeName,
+    originOnly: route === 'origin',
     blocks: [],
     blockTokens: 16,
     judgement: judge('open', random),
   }));
   const asPlanned: Router = {
     name: 'as planned',
-    decide: (features, estimates, limits) =>
-      decide(features, estimates, policyOf(features.obstacles.length > 0 ? 'origin-only' : 'edge-only', limits)),
+    decide: (features, estimates, limits) => decide(features, estimates, policyOf(`${route}-only`, limits)),
   };
-  // The engine is warm: it has just been measured.
-  const { courses } = await simulate(scenarioOf(edge, origin), requests, asPlanned);
-  const compared: Compared[] = [];
-  for (const model of [edgeName, LLAMA_SERVER_MODEL]) {
-    const ours = courses.filter(({ request }) => request.originOnly === (model !== edgeName));
-    const real = seen.filter((_, i) => plan[i]!.model === model);
-    for (const figure of ['ttftMs', 'totalMs'] as const) {
-      const [measuredMs, predictedMs] = [median(real.map((one) => one[figure])), median(ours.map((one) => one[figure]))];
-      const what = `${model === edgeName ? 'edge' : 'origin'}, ${figure === 'ttftMs' ? 'time to first token' : 'whole time'}`;
-      compared.push({ what, measuredMs, predictedMs, off: predictedMs / measuredMs - 1 });
-    }
-  }
-  return compared;
+  const { courses } = await simulate(scenario, requests, asPlanned);
+  return (['ttftMs', 'totalMs'] as const).map((figure) => {
+    const [measuredMs, predictedMs] = [median(seen.map((one) => one[figure])), median(courses.map((one) => one[figure]))];
+    return {
+      what: `${route}, ${figure === 'ttftMs' ? 'time to first token' : 'whole time'}`,
+      measuredMs,
+      predictedMs,
+      off: predictedMs / measuredMs - 1,
+    };
+  });
 }
 
 /** The simulator's scenario with the measured rates. */
@@ -170,12 +171,13 @@ function scenarioOf(edge: Rates, origin: Rates): Scenario {
   return { name: 'validation', ...scenarioSchema.parse(settings) };
 }
 
-function report(compared: Compared[], edge: Rates, origin: Rates, requests: number, load: number, json: string | null): void {
+function report(compared: Compared[], edge: Trial, origin: Trial, load: number, json: string | null): void {
+  const requests = edge.seen.length + origin.seen.length;
   const on = machine();
   console.log(
     `${on.cpu}, ${on.cores} cores; load before ${load.toFixed(1)}${load > on.cores / 2 ? ' (busy: the figures are not worth much)' : ''}; ${on.date}; ${requests} requests`,
   );
-  for (const [name, rates] of Object.entries({ edge, origin })) {
+  for (const [name, rates] of Object.entries({ edge: edge.rates, origin: origin.rates })) {
     const { baseMs, promptTokenMs, aloneMs, fourMs } = rates;
     console.log(
       `${name}: first token ${baseMs.toFixed(0)} ms + ${promptTokenMs.toFixed(2)} a token of prompt; ${aloneMs.toFixed(1)} ms a token, ${fourMs.toFixed(1)} with four at once`,
@@ -188,5 +190,5 @@ function report(compared: Compared[], edge: Rates, origin: Rates, requests: numb
     );
   }
   if (compared.some(({ off }) => Math.abs(off) > tolerance)) process.exitCode = 1;
-  if (json) writeFileSync(json, `${JSON.stringify({ machine: on, load, requests, rates: { edge, origin }, compared }, null, 2)}\n`);
+  if (json) writeFileSync(json, `${JSON.stringify({ machine: on, load, requests, edge, origin, compared }, null, 2)}\n`);
 }
