@@ -83,7 +83,8 @@ interface Outcome {
   skipped: Record<string, string>;
 }
 
-async function measure(tasks: Task[], { run, facts, skipped }: Outcome): Promise<void> {
+/** @param save called after each task, so that a run that is cut short leaves what it measured */
+async function measure(tasks: Task[], { run, facts, skipped }: Outcome, save: () => void): Promise<void> {
   for (const { engine, script, args, skip } of tasks) {
     if (skip) {
       skipped[engine] = skip;
@@ -101,6 +102,7 @@ async function measure(tasks: Task[], { run, facts, skipped }: Outcome): Promise
     } catch (error) {
       skipped[engine] = (error as Error).message;
     }
+    save();
   }
 }
 
@@ -161,10 +163,10 @@ export async function run(args: string[]): Promise<void> {
   if (both && !smollm2) outcome.skipped['SmolLM2-135M'] = 'it is not there: run npm run fetch:smollm2';
   const tasks = await tasksFor(MODEL, gguf, settings);
   if (smollm2) tasks.push(...(await tasksFor('smollm2', smollm2, settings)));
-  for (let round = 0; round < Number(values.rounds); round++) await measure(tasks, outcome);
   const sizes: Record<string, number> = { gguf: statSync(gguf).size, pack: folderBytes(benchPack(gguf, 'q4_0')) };
+  const save = () => values.json && writeReport(values.json, outcome, sizes, settings);
+  for (let round = 0; round < Number(values.rounds); round++) await measure(tasks, outcome, save);
   print(outcome, sizes, settings);
-  if (values.json) writeReport(values.json, outcome, sizes, settings);
 }
 
 function print({ run: measured, facts, skipped }: Outcome, sizes: Record<string, number>, settings: Settings): void {

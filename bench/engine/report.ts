@@ -29,9 +29,9 @@ export class Report {
 }
 
 /** Runs `sample` `count` times, one after the other; the results of `warmUp` runs before are dropped. */
-export async function repeat(count: number, sample: () => Promise<number> | number, warmUp = 1): Promise<number[]> {
+export async function repeat<T>(count: number, sample: () => Promise<T> | T, warmUp = 1): Promise<T[]> {
   for (let i = 0; i < warmUp; i++) await sample();
-  const samples: number[] = [];
+  const samples: T[] = [];
   while (samples.length < count) samples.push(await sample());
   return samples;
 }
