@@ -11,13 +11,17 @@ import { openInspector } from './engine/inspector.ts';
 import { machine, median } from './machine.ts';
 import { ask, endless, inParallel } from './pipeline/load.ts';
 import { cpuMs, workerdChildren } from './pipeline/process.ts';
+import { twoProcesses } from './pipeline/two-processes.ts';
 
 const HELP = `npm run bench -- pipeline --pack FOLDER [--sessions 4] [--context 512] [--budget 100] [--reps 5] [--kills N] [--soak MINUTES] [--json FILE]
+npm run bench -- pipeline --pack FOLDER --two-processes [--turns 2] [...]
 
 One isolate beside the pipeline, in one workerd process each: decode, memory of each stage, cold start from local R2.
 
   --kills N        besides, end random stages N times under load, and compare every answer with one isolate's
-  --soak MINUTES   besides, keep all sessions busy and watch the memory of each stage`;
+  --soak MINUTES   besides, keep all sessions busy and watch the memory of each stage
+  --two-processes  instead, the pipeline in one workerd process and spread over two, by turns: a prompt alone, and four answers at once
+  --turns N        batches on their way at once in two processes (NEARSIDE_EDGE_TURNS)`;
 
 const TOKENS = 48;
 type Figures = Record<string, unknown>;
@@ -130,6 +134,8 @@ export async function run(args: string[]): Promise<void> {
     kills: text,
     soak: text,
     json: text,
+    turns: text,
+    'two-processes': { type: 'boolean' },
     help: { type: 'boolean' },
   } as const;
   const { values } = parseArgs({ args, options });
@@ -144,6 +150,12 @@ export async function run(args: string[]): Promise<void> {
   console.log(Object.values(machine()).join(', '));
   const bundles = await bundleWorkers();
   try {
+    if (values['two-processes']) {
+      const turns = Number(values.turns ?? 2);
+      Object.assign(figures, await twoProcesses({ pack, bundles, manifest, plan, turns, reps: Number(values.reps ?? 5) }));
+      if (values.json) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
+      return;
+    }
     const one = await start(bundles, pack, null);
     const several = await start(bundles, pack, plan);
     try {

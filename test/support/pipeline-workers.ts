@@ -53,6 +53,11 @@ export interface PipelineWorkersOptions {
   inspector?: boolean;
   /** Where local R2 lies, when the pack is to stay there: its prefix must be given then. */
   r2?: { path: string; bucket: string; prefix: string };
+  /**
+   * Stages that run in a second workerd process, which the first reaches by Cap'n Proto RPC over a TCP connection of this machine, as two `wrangler dev` reach each other. Not
+   * with `r2`.
+   */
+  elsewhere?: (plan: Plan) => number[];
 }
 
 export interface Bundles {
@@ -107,6 +112,20 @@ export async function startPipeline(options: PipelineWorkersOptions): Promise<Pi
     ...options.vars,
   };
   const stageModules = await modulesOf(options.bundles.stage);
+  const stageWorker = (i: number) => ({
+    name: `stage-${i}`,
+    ...stageModules,
+    ...shared,
+    bindings: { ...vars, NEARSIDE_STAGE: String(i), ...options.stageVars?.(i) },
+    durableObjects: { STAGE_MODEL: { className: 'StageModel', useSQLite: true } },
+  });
+  const elsewhere = (plan && options.elsewhere?.(plan)) ?? [];
+  const registry = elsewhere.length > 0 ? await mkdtemp(join(tmpdir(), 'nearside-registry-')) : null;
+  const second =
+    registry === null
+      ? null
+      : new Miniflare(convertV4MiniflareOptions({ workers: elsewhere.map(stageWorker), unsafeDevRegistryPath: registry }));
+  await second?.ready;
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       workers: [
@@ -124,23 +143,17 @@ export async function startPipeline(options: PipelineWorkersOptions): Promise<Pi
           bindings: edgeVars,
           durableObjects: { EDGE_MODEL: { className: 'EdgeModel', useSQLite: true }, ...stageBindings },
         },
-        ...stages.map((i) => ({
-          name: `stage-${i}`,
-          ...stageModules,
-          ...shared,
-          bindings: { ...vars, NEARSIDE_STAGE: String(i), ...options.stageVars?.(i) },
-          durableObjects: { STAGE_MODEL: { className: 'StageModel', useSQLite: true } },
-        })),
+        ...stages.filter((i) => !elsewhere.includes(i)).map(stageWorker),
       ],
+      ...(registry && { unsafeDevRegistryPath: registry }),
       ...(options.r2 && { resourcePersistencePath: options.r2.path }),
       ...(options.inspector && { inspectorPort: 0 }),
     }),
   );
   await miniflare.ready;
   if (!options.r2) {
-    const bucket = await miniflare.getR2Bucket('MODELS', 'edge');
-    for (const name of await readdir(options.pack))
-      await bucket.put(`${prefix}/${name}`, new Uint8Array(await readFile(join(options.pack, name))));
+    await upload(miniflare, 'edge', options.pack, prefix);
+    if (second) await upload(second, `stage-${elsewhere[0]}`, options.pack, prefix);
   }
   const fetch = (path: string, init?: object) =>
     miniflare.dispatchFetch(`http://door.invalid${path}`, init) as unknown as Promise<Response>;
@@ -152,6 +165,16 @@ export async function startPipeline(options: PipelineWorkersOptions): Promise<Pi
     kill: async (stage) => void (await fetch(`/die/${stage}`)),
     memory: async (stage) => (await (await fetch(`/memory/${stage}`)).json()) as { wasmBytes: number; sessionBytes: number } | null,
     inspectorUrl: async () => (await miniflare.getInspectorURL()).href,
-    stop: () => miniflare.dispose(),
+    stop: async () => {
+      await miniflare.dispose();
+      await second?.dispose();
+      if (registry) await rm(registry, { recursive: true, force: true });
+    },
   };
+}
+
+/** Puts a pack into the local R2 of a Worker's process. */
+async function upload(miniflare: Miniflare, worker: string, pack: string, prefix: string): Promise<void> {
+  const bucket = await miniflare.getR2Bucket('MODELS', worker);
+  for (const name of await readdir(pack)) await bucket.put(`${prefix}/${name}`, new Uint8Array(await readFile(join(pack, name))));
 }
