@@ -36,7 +36,10 @@ export class Policies {
     const own = set.name ?? 'balanced';
     const policy = policyOf(name === null ? own : narrowed(own, name), limits, { maxTtftMs, residency: set.residency ?? anywhere });
     if (policy.name !== own) return policy;
-    return { ...policy, weights: set.weights ?? policy.weights, minQuality: set.minQuality ?? policy.minQuality };
+    const { weights, minQuality, yields } = policy;
+    // A least quality that somebody has set is meant; none at all asks for nothing that could give way.
+    const isMeant = set.minQuality !== null && set.minQuality > 0;
+    return { ...policy, weights: set.weights ?? weights, minQuality: set.minQuality ?? minQuality, yields: yields && !isMeant };
   }
 
   async #keyPolicies(): Promise<Map<string, PolicySettings>> {

@@ -11,10 +11,13 @@ export interface Choice {
 /** Part of what decides, or of a route's time or money, from which on it is worth a word. */
 const worthAWord = 0.25;
 
-/** Between two routes that may both be taken: capability, the latency target, the policy's preference, and then the lower score. */
-export function choose(features: Features, edge: EdgeExpected, origin: Expected, policy: Policy): Choice {
-  if (edge.quality < policy.minQuality) {
-    const tooLong = edge.quality / edge.fits >= policy.minQuality;
+/**
+ * Between two routes that may both be taken: capability, the latency target, the policy's preference, and then the lower score.
+ * @param minQuality the policy's, or less where that gives way
+ */
+export function choose(features: Features, edge: EdgeExpected, origin: Expected, policy: Policy, minQuality: number): Choice {
+  if (edge.quality < minQuality) {
+    const tooLong = edge.quality / edge.fits >= minQuality;
     return { route: 'origin', reasons: [tooLong ? 'no_max_tokens' : 'low_confidence'] };
   }
   const onTime = keepsTarget(edge, origin, policy.maxTtftMs);

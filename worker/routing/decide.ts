@@ -1,3 +1,4 @@
+import { floorYields, gateYields } from './bargain.ts';
 import { choose } from './choice.ts';
 import type { EdgeEstimate, Estimates, OriginEstimate } from './estimates.ts';
 import { type EdgeExpected, expectEdge, expectOrigin, gated } from './expectations.ts';
@@ -46,13 +47,19 @@ function decideAuto(features: Features, estimates: Estimates, policy: Policy): D
 }
 
 function decideBetween(features: Features, bare: EdgeExpected, origin: Expected, open: Open, policy: Policy): Decision {
-  const gate = policy.gate ? (open.edge!.calibration?.gate ?? null) : null;
+  const given = policy.gate ? (open.edge!.calibration?.gate ?? null) : null;
+  const gate = given && gateYields(features, bare, origin, given, policy) ? null : given;
   const edge = gate ? gated(bare, origin, gate, open.edge!.escalationRate, features, policy) : bare;
-  const { route, reasons } = choose(features, edge, origin, policy);
+  const yields = edge.quality < policy.minQuality && floorYields(features, bare, origin, policy);
+  const { route, reasons } = choose(features, edge, origin, policy, yields ? 0 : policy.minQuality);
   const [chosen, other] = route === 'edge' ? [edge, origin] : [origin, edge];
   // The other one is worth starting only if it may well be first.
   const race = policy.race && other.ttftMs.p50 < chosen.ttftMs.p95;
-  if (route === 'edge') return { ...takeEdge(features, edge, origin, reasons), gate, race };
+  if (route === 'edge') {
+    const first: Reason[] = yields ? ['floor_yields'] : [];
+    const yielded: Reason[] = given && !gate ? ['gate_yields'] : [];
+    return { ...takeEdge(features, edge, origin, [...first, ...reasons, ...yielded]), gate, race };
+  }
   return { ...takeOrigin(origin, edge, reasons, policy), race };
 }
 

@@ -104,6 +104,8 @@ export interface GpuPrice {
   keepSeconds: number | null;
   /** Nodes are added when those there are full. False: whoever comes then waits. */
   scalesOut: boolean;
+  /** Nobody has set it. */
+  assumed?: true;
 }
 
 /** A prediction that does not depend on the answer's length: n tokens take `beforeMs` + n · `tokenMs`, and the first one token's. Without spread and without starts. */

@@ -13,6 +13,7 @@ const balanced: Settings = {
   name: 'balanced',
   weights: { cost: 1, latency: 1e-4, quality: 5e-4 },
   minQuality: 0.6,
+  yields: true,
   ttftShare: 0.5,
   hysteresis: 0.1,
   routes: 'both',

@@ -31,6 +31,7 @@ export const unknownOriginPrice: GpuPrice = {
   startSeconds: 120,
   keepSeconds: 300,
   scalesOut: true,
+  assumed: true,
 };
 
 /** A price as in the list of origins, per million tokens or by the GPU's hour; without one, `unknownOriginPrice`. */

@@ -37,6 +37,10 @@ export const reasonTexts = {
   low_confidence: "The edge model's answer is not likely enough to be good.",
   no_max_tokens: 'The client set no limit, and the answer is likely to be longer than the edge may give.',
   latency_target: "Only this route keeps the request's target for the first token, or comes closest to it.",
+  floor_yields:
+    "The edge model's answer is less likely to be good than the policy asks for, but even a bad one would be the better bargain: the origin would have to be started, kept or waited for.",
+  gate_yields:
+    'The answer is sent without being judged by its first tokens, for the same reason: a bad one would cost less than to ask the origin.',
   hysteresis: 'The routes are nearly equal, so it stays with the one taken before.',
   // Why the chosen route is the better one.
   cheaper: 'It costs less.',

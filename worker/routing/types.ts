@@ -119,6 +119,8 @@ export interface Policy {
   weights: Weights;
   /** The edge is not asked below this probability that its answer is good enough, while there is an origin. */
   minQuality: number;
+  /** `minQuality` and the gate give way where even a useless answer of the edge would be the better bargain (bargain.ts). */
+  yields: boolean;
   /** Part of the time that is time to first token, for a stream; the rest is the time of the whole answer. 0..1 */
   ttftShare: number;
   /** The other route must be better by this part of the larger score to be changed to. */
@@ -162,6 +164,8 @@ export interface Expected {
   ttftMs: Timing;
   totalMs: Timing;
   usd: number;
+  /** False: `usd` rests on a price that nobody has set. */
+  priced: boolean;
   /** Probability that the answer is good enough. */
   quality: number;
   /** False: `quality` rests on priors. */

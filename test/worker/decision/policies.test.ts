@@ -77,6 +77,15 @@ describe('the policy of a deployment', () => {
     expect([route(response), reason(response)]).toEqual(['origin', 'better_answer']);
   });
 
+  it('may set the least quality, which then holds whatever a GPU costs; the default gives way', async () => {
+    const asleep = { NEARSIDE_ORIGIN_PRICE: '{"gpu_hour":1}' };
+    const noLimit = async (set: string) =>
+      reason(await chat(withOrigin({ ...asleep, NEARSIDE_POLICY: set }), 'hello', { max_tokens: undefined }));
+    expect(await noLimit('balanced')).toMatch(/^floor_yields, cheaper/);
+    expect(await noLimit('{"min_quality":0.6}')).toBe('no_max_tokens');
+    expect(await noLimit('{"min_quality":0}')).toMatch(/^cheaper/);
+  });
+
   it('keeps data in its region: only its endpoints are asked, whatever fails', async () => {
     const pools = [{ model: 'pool', endpoints: [endpoint('far', { region: 'na' }), endpoint('near', { region: 'eu', weight: 0.001 })] }];
     const gateway = withPools(pools, { NEARSIDE_POLICY: '{"residency":["eu"]}' });
