@@ -10,6 +10,7 @@ import { openTrace } from './traces.ts';
 
 const HELP = `Usage: npm run sim -- [--trace api-mix|FILE] [--scenario NAME|FILE|all] [--svg FOLDER] [--json FILE] [--markdown]
        npm run sim -- --break-even [--markdown]
+       npm run sim -- --pipeline-cost --pack FOLDER [--size 128+64] [--prefill N] [--decode N,N,N] [--hop MS] [--load MS] [--markdown]
        npm run sim -- --validate [--edge-pack FOLDER] [--requests N] [--json FILE]
 
 Simulates edge replicas, GPU pools, the network between them and gateways that decide by the router's own code, and compares the policies with
@@ -20,6 +21,8 @@ sending everything to one side, a fixed length threshold (the best of those trie
 --json        writes all figures
 --markdown    tables for the documentation
 --break-even  requests per hour above which a GPU is cheaper than the edge, by the money functions of the router
+--pipeline-cost  what 1,000 tokens of answers cost in a pipeline of Durable Objects and elsewhere (docs/pipeline.md); --prefill and
+              --decode are tokens per second of one core, of answers with 1, 4 and 16 at once; --hop what a call to a stage adds
 --validate    the simulator against the running gateway on a small real load
 A simulation: what goes in is said in docs/routing-simulation.md. The same input gives the same output.
 `;
@@ -32,6 +35,13 @@ const { values } = parseArgs({
     json: { type: 'string' },
     markdown: { type: 'boolean', default: false },
     'break-even': { type: 'boolean' },
+    'pipeline-cost': { type: 'boolean' },
+    pack: { type: 'string' },
+    size: { type: 'string', default: '128+64' },
+    prefill: { type: 'string', default: '84' },
+    decode: { type: 'string', default: '30,51,60' },
+    hop: { type: 'string', default: '1' },
+    load: { type: 'string', default: '3000' },
     validate: { type: 'boolean' },
     'edge-pack': { type: 'string' },
     requests: { type: 'string', default: '40' },
@@ -41,10 +51,29 @@ const { values } = parseArgs({
 
 if (values.help) process.stdout.write(HELP);
 else if (values['break-even']) (await import('./break-even.ts')).printBreakEven(values.markdown);
+else if (values['pipeline-cost']) await pipelineCost();
 else if (values.validate) {
   const { validate } = await import('./validate.ts');
   await validate({ pack: values['edge-pack'] ?? null, requests: Number(values.requests), json: values.json ?? null });
 } else await simulateAll();
+
+async function pipelineCost(): Promise<void> {
+  const numbers = (text: string, separator: string, count: number) => {
+    const found = text.split(separator).map(Number);
+    if (found.length === count && found.every((value) => value >= 0)) return found;
+    throw new Error(`"${text}" must be ${count === 1 ? 'a number' : `${count} numbers with ${separator} between them`}.`);
+  };
+  if (values.pack === undefined) throw new Error('Name a pack with --pack: how many objects hold it is part of the cost.');
+  const [promptTokens, answerTokens] = numbers(values.size, '+', 2) as [number, number];
+  const decode = numbers(values.decode, ',', 3) as [number, number, number];
+  const [prefill, hopMs, loadMs] = [values.prefill, values.hop, values.load].map((text) => numbers(text, ',', 1)[0]!) as [
+    number,
+    number,
+    number,
+  ];
+  const { printPipelineCost } = await import('./pipeline-cost-table.ts');
+  await printPipelineCost({ pack: values.pack, promptTokens, answerTokens, prefill, decode, hopMs, loadMs, markdown: values.markdown });
+}
 
 async function simulateAll(): Promise<void> {
   const trace = openTrace(values.trace);

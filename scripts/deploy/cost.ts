@@ -40,9 +40,12 @@ const MONTH_SECONDS = 30 * 86_400;
 const PLAN_USD = 5;
 /** R2: developers.cloudflare.com/r2/pricing. */
 const R2_USD_PER_GB_MONTH = 0.015;
-const R2_USD_PER_READ = 0.36e-6;
-/** A connection to the stages, and with it their memory, is kept for so long after an answer (RemotePeer's idleMs); an object alone is billed no longer than it works. */
-const LINGER_SECONDS = { isolate: 0, pipeline: 10, container: 30 } as const;
+export const R2_USD_PER_READ = 0.36e-6;
+/**
+ * A connection to the stages, and with it their memory, is kept for so long after an answer (RemotePeer's idleMs), and a container (NEARSIDE_EDGE_SLEEP_AFTER); an object alone is
+ * billed no longer than it works.
+ */
+export const LINGER_SECONDS = { isolate: 0, pipeline: 10, container: 60 } as const;
 /** A Durable Object without requests leaves the memory after one to two minutes. */
 const EVICTED_AFTER_SECONDS = 90;
 /** Of the gateway, for a request whose answer it passes on, milliseconds. An assumption. */
