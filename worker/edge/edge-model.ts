@@ -8,7 +8,7 @@ import { type EdgeEnv, openStorage } from './bindings.ts';
 import { type EdgeConfig, parseEdgeConfig } from './config.ts';
 import { createEventLoop } from './event-loop.ts';
 import { connectPipeline } from './pipeline/connect.ts';
-import type { StageDoor } from './pipeline/stage-protocol.ts';
+import { stageDoors } from './pipeline/stage-doors.ts';
 import { EdgeServer } from './server.ts';
 
 /** Deployed, this clock stands still during computation; it is read after I/O and at yields only. */
@@ -33,7 +33,12 @@ export class EdgeModel extends DurableObject<EdgeEnv> {
       loadStage: (options) =>
         config.plan === null
           ? loadStage({ modules: { relaxed, simd }, ...options })
-          : connectPipeline({ manifest: options.manifest, plan: config.plan, door: stageDoors(env, state.id), onLoss: logLoss }),
+          : connectPipeline({
+              manifest: options.manifest,
+              plan: config.plan,
+              door: stageDoors(env, String(state.id.name ?? state.id)),
+              onLoss: logLoss,
+            }),
       eventLoop: createEventLoop(now),
       now,
       waitUntil: (work) => state.waitUntil(work),
@@ -50,16 +55,6 @@ function withPlannedContext(pack: Pack, plan: string): Pack {
   const { config } = pack.manifest;
   const contextLength = Math.min(config.contextLength, decodePlan(plan).contextLength);
   return { ...pack, manifest: { ...pack.manifest, config: { ...config, contextLength } } };
-}
-
-/** Each replica has stages of its own: their objects are named after its. */
-function stageDoors(env: EdgeEnv, id: DurableObjectId): (stage: number) => StageDoor {
-  return (stage) => {
-    const namespace = env[`STAGE_${stage}`];
-    if (!namespace) throw new Error(`The engine Worker has no binding STAGE_${stage}: add one for each stage of the plan.`);
-    // The types of an RPC know nothing of objects that are returned for further calls.
-    return namespace.get(namespace.idFromName(`${id.name ?? id}:${stage}`)) as unknown as StageDoor;
-  };
 }
 
 const logLoss = (error: unknown): void => console.log(JSON.stringify({ event: 'stage_lost', message: (error as Error).message }));

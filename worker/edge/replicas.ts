@@ -62,6 +62,12 @@ export interface Traffic {
 /** Name of its object: `model:region:replica`. */
 export const replicaName = ({ region, index }: Pick<Replica, 'region' | 'index'>): string => `default:${region ?? 'any'}:${index}`;
 
+/** The region in such a name; null where it has none. */
+export function regionOf(name: string): Region | null {
+  const region = name.split(':')[1];
+  return regions.find((known) => known === region) ?? null;
+}
+
 /** There and back between a client and a region by the great circle, milliseconds; a middling 100 where nobody knows the client's place. */
 export function distanceMs(client: ClientPlace, region: Region | null): number {
   if (region === null) return 0;
