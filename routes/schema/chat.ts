@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ApiError } from '../errors.ts';
 import { knownMessageKeys, messageSchema } from './message.ts';
+import { isPlainRequest } from './plain.ts';
 
 const integer = (min: number, max = Number.MAX_SAFE_INTEGER) => z.int().min(min).max(max);
 const number = (min: number, max: number) => z.number().min(min).max(max);
@@ -90,9 +91,8 @@ export function parseChatRequest(input: unknown): ChatRequest {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     throw new ApiError(400, 'invalid_request', 'The body must be a JSON object with model and messages.');
   }
-  const parsed = bodySchema.safeParse(input);
-  if (!parsed.success) throw invalid(parsed.error.issues[0]!, input);
-  const body = parsed.data;
+  const plain = isPlainRequest(input);
+  const body = plain ? (input as ChatParameters) : checked(input);
   const stream = body.stream === true;
   if (body.stream_options && !stream) {
     throw new ApiError(400, 'invalid_value', 'stream_options is only allowed together with stream: true.', { param: 'stream_options' });
@@ -103,10 +103,16 @@ export function parseChatRequest(input: unknown): ChatRequest {
   return {
     body,
     raw: input as Record<string, unknown>,
-    unknown: unknownParameters(body),
+    unknown: plain ? [] : unknownParameters(body),
     stream,
     includeUsage: body.stream_options?.include_usage === true,
   };
+}
+
+function checked(input: object): ChatParameters {
+  const parsed = bodySchema.safeParse(input);
+  if (!parsed.success) throw invalid(parsed.error.issues[0]!, input);
+  return parsed.data;
 }
 
 function invalid(issue: z.core.$ZodIssue, input: object): ApiError {
