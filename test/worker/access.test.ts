@@ -30,6 +30,13 @@ describe('API keys', () => {
     expect(response.status).toBe(401);
   });
 
+  it('refuses a key that another gateway has accepted, and a wrong one after a right one', async () => {
+    const env = await withKeys();
+    for (const status of [200, 200]) expect((await send(env, '/v1/models', bearer('first-key'))).status).toBe(status);
+    expect((await send(env, '/v1/models', bearer('first-kex'))).status).toBe(401);
+    expect((await send({ NEARSIDE_API_KEYS: await digestOf('second-key') }, '/v1/models', bearer('first-key'))).status).toBe(401);
+  });
+
   it('enforces keys in development too, once there are some', async () => {
     expect((await send({ ...(await withKeys()), NEARSIDE_DEV: '1' }, '/v1/models')).status).toBe(401);
   });

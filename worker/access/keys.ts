@@ -20,9 +20,28 @@ export async function authorize(authorization: string | null, access: Config['ac
   if (!key) {
     throw unauthorized('missing_api_key', 'No API key was given: send it as an Authorization header, "Authorization: Bearer KEY".');
   }
+  const accepted = acceptedBy(access);
+  const before = accepted.get(key);
+  if (before !== undefined) return before;
   const digest = await sha256(new TextEncoder().encode(key));
   if (!isKnown(digest, access.keyDigests)) throw unauthorized('invalid_api_key', 'The API key is not valid here.');
-  return callerName(digest);
+  const name = await callerName(digest);
+  accepted.set(key, name);
+  return name;
+}
+
+/**
+ * The keys that have been accepted, with their owners' names: no more than there are digests. A key that is shown again needs no digest, which is a way into the
+ * runtime and back. To be found, a key must be the same in all places: a lookup goes by a seeded hash of the whole, so its time does not tell how much of a guess is right.
+ */
+const acceptedKeys = new WeakMap<Config['access'], Map<string, string>>();
+
+function acceptedBy(access: Config['access']): Map<string, string> {
+  const known = acceptedKeys.get(access);
+  if (known) return known;
+  const none = new Map<string, string>();
+  acceptedKeys.set(access, none);
+  return none;
 }
 
 /** By digest of a key that is known, so there are as many as keys. */
