@@ -85,10 +85,10 @@ async function askOrHedge(
   demand: Demand,
   tools: CallTools,
 ): Promise<ChatBody> {
+  const patience = call.request.stream ? pool.hedgeAfter(demand.promptTokens, Date.now()) : null;
+  if (patience === null) return ask(pool, endpoint, call, demand, tools, null);
   const first = new AbortController();
   const asking = ask(pool, endpoint, call, demand, tools, first);
-  const patience = call.request.stream ? pool.hedgeAfter(demand.promptTokens, Date.now()) : null;
-  if (patience === null) return asking;
   const early = await within(asking, patience);
   if (early) return early;
   const other = pool.choose(demand, Date.now(), tried);
@@ -115,28 +115,31 @@ async function firstOf(calls: Promise<ChatBody>[], controllers: AbortController[
   }
 }
 
-/** One attempt at one endpoint, with the endpoint's books kept. */
+/**
+ * One attempt at one endpoint, with the endpoint's books kept.
+ * @param controller calls this attempt off and no other; null where nobody will
+ */
 async function ask(
   pool: Pool,
   endpoint: Endpoint,
   call: OriginCall,
   demand: Demand,
   tools: CallTools,
-  controller: AbortController,
+  controller: AbortController | null,
 ): Promise<ChatBody> {
   const { model, timeouts } = pool.config;
   const { name, binding } = endpoint.config;
   const { stream } = call.request;
   const flight = endpoint.sent(demand.promptTokens, Date.now(), stream);
   const account = new Account({ id: call.id, model, endpoint: name });
-  const signal = AbortSignal.any([call.signal, controller.signal]);
+  const signal = controller ? AbortSignal.any([call.signal, controller.signal]) : call.signal;
   const unfinished = () => (!signal.aborted ? 'failed' : signal.reason instanceof Superseded ? 'superseded' : 'aborted');
   const left = () => endpoint.left(flight);
-  // A stream that nobody has begun to read never ends by itself.
-  signal.addEventListener('abort', left, { once: true });
+  // One that nobody has begun to read never ends by itself.
+  if (stream) signal.addEventListener('abort', left, { once: true });
   let begun = false;
   const onEnd = (used: TokenCounts, complete: boolean) => {
-    if (!controller.signal.aborted) call.onEnd?.(used, complete);
+    if (!controller?.signal.aborted) call.onEnd?.(used, complete);
     if (!stream) endpoint.answered(flight, Date.now(), false);
     left();
     account.close(complete ? 'complete' : unfinished(), used);
@@ -165,7 +168,7 @@ async function wake(pool: Pool, call: OriginCall, demand: Demand, tools: CallToo
   const request = { body, raw: body, unknown: [], stream: false, includeUsage: false };
   const signal = AbortSignal.timeout(25_000);
   const own = { request, id: `${call.id}-wake`, signal, promptBytes: 5, thinking: false };
-  await ask(pool, endpoint, own, demand, tools, new AbortController()).catch(() => {});
+  await ask(pool, endpoint, own, demand, tools, null).catch(() => {});
 }
 
 /** Waits, but not for a client that has left. */
