@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { decodePlan } from '../../wasm/engine/pipeline/encode-plan.ts';
+import { decodePlan, type PlacedPlan } from '../../wasm/engine/pipeline/encode-plan.ts';
 
 /** Settings as the platform hands them over. */
 export interface EdgeVariables {
@@ -16,8 +16,8 @@ export interface EdgeConfig {
   maxBytes: number;
   /** How much of that evaluated prompt prefixes may take; 0 for no prefix cache, null to go by what the weights leave. */
   prefixCacheBytes: number | null;
-  /** Encoded plan of the pipeline whose stages hold the model; null when the engine holds it itself. */
-  plan: string | null;
+  /** Of the pipeline whose stages hold the model; null when the engine holds it itself. */
+  plan: PlacedPlan | null;
   /** Batches on their way at once: more than one where stages compute at the same time. */
   turns: number;
   /** Longest wait for a client that stays connected and does not read, milliseconds. */
@@ -64,7 +64,7 @@ export function parseEdgeConfig(env: EdgeVariables): EdgeConfig {
     maxBytes: vars.NEARSIDE_EDGE_MEMORY_BYTES,
     // Cached prefixes take the place of sessions that are not there, and give way to those that come.
     prefixCacheBytes: vars.NEARSIDE_EDGE_PREFIX_CACHE_BYTES ?? (placed && placed.stateBytes / 2),
-    plan: placed && vars.NEARSIDE_EDGE_PLAN!,
+    plan: placed,
     turns: vars.NEARSIDE_EDGE_TURNS ?? (placed ? placed.stages.filter(({ spec }) => !spec.head).length : 1),
     stallMs: vars.NEARSIDE_EDGE_STALL_MS,
   };

@@ -1,7 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { openPack, type Pack } from '../../models/pack/reader.ts';
 import { loadStage } from '../../wasm/engine/loader.ts';
-import { decodePlan } from '../../wasm/engine/pipeline/encode-plan.ts';
+import type { PlacedPlan } from '../../wasm/engine/pipeline/encode-plan.ts';
 import relaxed from '../../wasm/kernel/build/relaxed.wasm';
 import simd from '../../wasm/kernel/build/simd.wasm';
 import { type EdgeEnv, openStorage } from './bindings.ts';
@@ -51,9 +51,9 @@ export class EdgeModel extends DurableObject<EdgeEnv> {
 }
 
 /** The stages' state was planned for shorter sequences than the model could take. */
-function withPlannedContext(pack: Pack, plan: string): Pack {
+function withPlannedContext(pack: Pack, plan: PlacedPlan): Pack {
   const { config } = pack.manifest;
-  const contextLength = Math.min(config.contextLength, decodePlan(plan).contextLength);
+  const contextLength = Math.min(config.contextLength, plan.contextLength);
   return { ...pack, manifest: { ...pack.manifest, config: { ...config, contextLength } } };
 }
 

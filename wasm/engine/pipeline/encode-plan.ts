@@ -5,6 +5,8 @@ import type { Plan } from './plan.ts';
 
 /** What of a plan the Workers need that carry it out. */
 export interface PlacedPlan {
+  /** What all Workers of a pipeline must agree on. */
+  hash: string;
   model: string;
   pack: string;
   sessions: number;
@@ -51,6 +53,7 @@ export function decodePlan(text: string): PlacedPlan {
   const { stages, version, ...plan } = parse(text);
   return {
     ...plan,
+    hash: planHash(text),
     stages: stages.map(([first, last, firstRow, lastRow, wasmBytes]) => {
       const rows = lastRow > 0 ? { first: firstRow, last: lastRow } : null;
       return { spec: { layers: { first, last }, embed: rows, head: rows }, wasmBytes };

@@ -1,5 +1,5 @@
 import type { Manifest } from '../../../models/pack/manifest.ts';
-import { decodePlan, planHash } from '../../../wasm/engine/pipeline/encode-plan.ts';
+import type { PlacedPlan } from '../../../wasm/engine/pipeline/encode-plan.ts';
 import { PipelineStage } from '../../../wasm/engine/pipeline/pipeline-stage.ts';
 import { packHash } from '../../../wasm/engine/pipeline/plan.ts';
 import { RemotePeer } from './remote-peer.ts';
@@ -7,8 +7,7 @@ import type { StageDoor } from './stage-protocol.ts';
 
 export interface ConnectOptions {
   manifest: Manifest;
-  /** Encoded. */
-  plan: string;
+  plan: PlacedPlan;
   /** A way to a stage of the plan, made anew at each call. Throws when there is none. */
   door(stage: number): StageDoor;
   /** Is told of stages that were lost and whose sessions were computed again. */
@@ -17,7 +16,7 @@ export interface ConnectOptions {
 
 /** The stages of a plan as one. Has them all load. Throws an Error that says which one is missing, of another version or plan, or cannot load. */
 export async function connectPipeline({ manifest, plan, door, onLoss }: ConnectOptions): Promise<PipelineStage> {
-  const { stages, pack, contextLength } = decodePlan(plan);
+  const { stages, pack, contextLength, hash } = plan;
   const found = packHash(manifest);
   if (found !== pack)
     throw new Error(
@@ -28,7 +27,6 @@ export async function connectPipeline({ manifest, plan, door, onLoss }: ConnectO
       `The plan puts all of ${manifest.name} into one stage: leave out NEARSIDE_EDGE_PLACEMENT, and the engine loads it itself.`,
     );
   const client = crypto.randomUUID();
-  const hash = planHash(plan);
   const peers = stages.map(({ spec }, stage) => new RemotePeer({ spec, stage, plan: hash, client, door: () => door(stage) }));
   const stage = new PipelineStage(manifest.config, peers, { contextLength, onLoss });
   await stage.connect();
