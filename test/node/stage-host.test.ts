@@ -6,7 +6,7 @@ import { planStages, totalBytes } from '../../wasm/engine/pipeline/plan.ts';
 import type { HeadQuery, PipelineMember } from '../../wasm/engine/stage.ts';
 import { RemotePeer } from '../../worker/edge/pipeline/remote-peer.ts';
 import { StageHost } from '../../worker/edge/pipeline/stage-host.ts';
-import type { StageDoor } from '../../worker/edge/pipeline/stage-protocol.ts';
+import { STAGE_VERSION, type StageDoor } from '../../worker/edge/pipeline/stage-protocol.ts';
 import { StepScheduler } from '../../worker/edge/scheduler.ts';
 import { memoryPack, randomWeights } from '../support/memory-pack.ts';
 import { CONFIGS } from '../support/models.ts';
@@ -146,12 +146,55 @@ describe('stages behind RPC', () => {
     peers[0]!.close = close;
     const before = await deployment.sessionBytes();
     expect(before).toBeGreaterThan(two / 2);
-    await deployment.hosts[0]!.attach({ version: 1, plan: planHash(text), stage: 0, client: 'someone else', sessions: [] }, () => ({
-      call: async () => ({ ok: false, code: 'lost', message: '' }),
-    }));
+    await deployment.hosts[0]!.attach(
+      { version: STAGE_VERSION, plan: planHash(text), stage: 0, client: 'someone else', sessions: [] },
+      () => ({
+        call: async () => ({ ok: false, code: 'lost', message: '' }),
+      }),
+    );
     await stage.step([entry('a', 0, [1])]);
     await stage.close('a');
     expect(await deployment.sessionBytes()).toBe(0);
+  });
+
+  it('stop in the middle of a step when its client leaves, are asked for no more, and serve others', async () => {
+    const { stage } = deployment.pipeline();
+    await stage.open('a');
+    const leaving = new AbortController();
+    const first = deployment.members[0]!;
+    const { step } = first;
+    let steps = 0;
+    const ends: unknown[] = [];
+    first.step = (batch, signal) => {
+      const result = step.call(first, batch, signal);
+      result.then(
+        () => ends.push('whole'),
+        (error: unknown) => ends.push((error as { code: string }).code),
+      );
+      steps += 1;
+      if (steps === 2) leaving.abort(new Error('gone'));
+      return result;
+    };
+    const ids = Array.from({ length: 200 }, (_, id) => id);
+    await expect(stage.step([entry('a', 0, ids)], leaving.signal)).rejects.toThrow('gone');
+    await stage.close('a');
+    expect(ends).toContain('cancelled');
+    // Of seven micro-batches.
+    expect(steps).toBeLessThan(4);
+    expect(await deployment.sessionBytes()).toBe(0);
+    await stage.open('b');
+    const [result] = await stage.step([entry('b', 0, [1, 2, 3])]);
+    expect(result!.head!.ids).toHaveLength(320);
+  });
+
+  it('that hang do not keep a client that leaves', async () => {
+    const { stage } = deployment.pipeline();
+    await stage.open('a');
+    const leaving = new AbortController();
+    deployment.delay = () => new Promise(() => {});
+    const step = stage.step([entry('a', 0, [1, 2, 3])], leaving.signal);
+    setTimeout(() => leaving.abort(new Error('gone')), 5);
+    await expect(step).rejects.toThrow('gone');
   });
 
   it('that do not answer are lost', async () => {
@@ -176,11 +219,11 @@ describe('stages behind RPC', () => {
   });
 
   it.each([
-    [{ version: 9 }, 'Stage 1 is of version 1, and the engine of 9: deploy'],
+    [{ version: 9 }, `Stage 1 is of version ${STAGE_VERSION}, and the engine of 9: deploy`],
     [{ plan: 'another' }, 'Stage 1 has another plan'],
     [{ stage: 0 }, 'Stage 1 was taken for stage 0: check'],
   ])('that are not what the engine takes them for say so: %o', async (changes, message) => {
-    const hello = { version: 1, plan: planHash(text), stage: 1, client: 'c', sessions: [], ...changes };
+    const hello = { version: STAGE_VERSION, plan: planHash(text), stage: 1, client: 'c', sessions: [], ...changes };
     const welcome = await deployment.hosts[1]!.attach(hello, () => ({ call: async () => ({ ok: false, code: 'lost', message: '' }) }));
     expect(welcome).toMatchObject({ ok: false, message: expect.stringContaining(message) });
   });

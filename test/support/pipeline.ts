@@ -1,7 +1,7 @@
 import { type GenerateEvent, type GenerateOptions, generate } from '../../wasm/engine/generate.ts';
 import { loadStage } from '../../wasm/engine/loader.ts';
 import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
-import { type Peer, StageLostError } from '../../wasm/engine/pipeline/peer.ts';
+import { localPeer, type Peer, StageLostError } from '../../wasm/engine/pipeline/peer.ts';
 import { resolveSampling, type SamplingRequest } from '../../wasm/engine/sampling.ts';
 import type { HeadQuery, PipelineMember, Stage, StageSpec, StepEntry } from '../../wasm/engine/stage.ts';
 import type { MemoryPack } from './memory-pack.ts';
@@ -32,7 +32,7 @@ export class FaultyPeer implements Peer {
   losses = 0;
   connects = 0;
   readonly #load: () => Promise<PipelineMember>;
-  #instance: Promise<PipelineMember> | null = null;
+  #instance: Promise<Peer> | null = null;
   #epoch = 0;
   #connection: object | null = null;
 
@@ -63,7 +63,7 @@ export class FaultyPeer implements Peer {
       this.connects += 1;
       if (!this.#instance) {
         this.#epoch += 1;
-        this.#instance = this.#load();
+        this.#instance = this.#load().then(localPeer);
       }
       const instance = this.#instance;
       await instance;
@@ -73,7 +73,7 @@ export class FaultyPeer implements Peer {
     return String(this.#epoch);
   }
 
-  async #call<T>(work: (member: PipelineMember) => Promise<T>): Promise<T> {
+  async #call<T>(work: (member: Peer) => Promise<T>): Promise<T> {
     this.#meetFate();
     const connection = this.#connection;
     if (!connection || !this.#instance) throw new StageLostError('The stage is not connected.');
@@ -96,6 +96,7 @@ export class FaultyPeer implements Peer {
   bytesOf = (sessions: string[]) => this.#call((member) => member.bytesOf(sessions));
   close = (session: string) => this.#call((member) => member.close(session));
   step = (batch: StepEntry[]) => this.#call((member) => member.step(structuredClone(batch)));
+  cancel = (sessions: string[]) => this.#call((member) => member.cancel(sessions));
   snapshot = (session: string) => this.#call((member) => member.snapshot(session));
   restore = (session: string, snapshot: Uint8Array) => this.#call((member) => member.restore(session, snapshot));
   memory = () => this.#call((member) => member.memory());

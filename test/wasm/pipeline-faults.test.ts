@@ -180,6 +180,28 @@ describe.each(['tied', 'llama'] as const)('losing stages of the %s model', (name
     expect(await sessionBytes(peers)).toBe(0);
   });
 
+  it.each([1, 2, 3])('for good, stage %i, is tried no more when the client leaves', async (lost) => {
+    const { peers } = faulty();
+    const leaving = new AbortController();
+    let waits = 0;
+    const wait = async () => {
+      waits += 1;
+      if (waits === 3) leaving.abort(new Error('gone'));
+    };
+    const stage = new PipelineStage(pack.manifest.config, peers, { wait });
+    await stage.open('a');
+    peers[lost]!.fate = () => 'kill';
+    await expect(stage.step([{ session: 'a', position: 0, ids: tokens(9), head: ALL }], leaving.signal)).rejects.toThrow('gone');
+    const { connects } = peers[lost]!;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(waits).toBe(3);
+    expect(peers[lost]!.connects).toBe(connects);
+    peers[lost]!.fate = () => null;
+    await stage.connect();
+    await stage.close('a');
+    expect(await sessionBytes(peers)).toBe(0);
+  });
+
   it('what a stage has closed on its own, its lease being over, is computed again', async () => {
     const members = await Promise.all(cutModel(pack, [2], 1).map((spec) => loadMember(pack, spec)));
     const peers = members.map((member) => new FaultyPeer(member.spec, async () => member));

@@ -153,6 +153,7 @@ export type StageErrorCode =
   | 'context_limit'
   | 'out_of_memory'
   | 'bad_snapshot'
+  | 'cancelled'
   | 'bad_input';
 
 export class StageError extends Error {

@@ -63,7 +63,7 @@ export async function pass(
       await ends[index - layers.length - 1];
       check();
       let hidden = await Promise.all(
-        pieces.map(({ share, from, to }) => vocabulary.embed(shares[share]!.sequence, shares[share]!.ids.slice(from, to))),
+        pieces.map(({ share, from, to }) => vocabulary.embed(shares[share]!.sequence, shares[share]!.ids.slice(from, to), signal)),
       );
       for (const [stage, peer] of layers.entries()) {
         await places[stage]!.before;
@@ -98,7 +98,8 @@ export async function pass(
       });
     });
     if (asked.length === 0) return;
-    const answers = await vocabulary.answer(asked.map(({ share, ...question }) => ({ ...question, sequence: shares[share]!.sequence })));
+    const questions = asked.map(({ share, ...question }) => ({ ...question, sequence: shares[share]!.sequence }));
+    const answers = await vocabulary.answer(questions, signal);
     for (const [i, { share }] of asked.entries()) results[share]!.answers.push(answers[i]!);
   };
 

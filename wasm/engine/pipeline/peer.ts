@@ -1,4 +1,5 @@
-import type { PipelineMember } from '../stage.ts';
+import type { PipelineMember, StepEntry, StepResult } from '../stage.ts';
+import { RunningSteps } from './running-steps.ts';
 
 /** A stage, or what it held, is gone: evicted, restarted, redeployed, cut off. Trying again may help. */
 export class StageLostError extends Error {
@@ -13,10 +14,15 @@ export interface Peer extends PipelineMember {
    * @param known names the sessions that are still wanted, when it comes to connecting: the stage frees what else was left over
    */
   connect(known: () => string[]): Promise<string>;
+  /** As a stage's, but stopped by `cancel`: a signal would have to travel with every call. */
+  step(batch: StepEntry[]): Promise<StepResult[]>;
+  /** Stops the steps that run for none but these sessions, within a few milliseconds; they throw `StageError` `cancelled`, and the sessions must be closed. */
+  cancel(sessions: string[]): Promise<void>;
 }
 
 /** A stage of this process, which is never lost. */
 export function localPeer(member: PipelineMember): Peer {
+  const steps = new RunningSteps();
   return {
     spec: member.spec,
     connect: async () => 'local',
@@ -24,7 +30,8 @@ export function localPeer(member: PipelineMember): Peer {
     fork: (session, as, tokens) => member.fork(session, as, tokens),
     bytesOf: (sessions) => member.bytesOf(sessions),
     close: (session) => member.close(session),
-    step: (batch, signal) => member.step(batch, signal),
+    step: (batch) => steps.run(batch, (signal) => member.step(batch, signal)),
+    cancel: async (sessions) => steps.cancel(sessions),
     snapshot: (session) => member.snapshot(session),
     restore: (session, snapshot) => member.restore(session, snapshot),
     memory: () => member.memory(),

@@ -7,6 +7,7 @@ import { type Passed, pass, type Share } from './pass.ts';
 import type { Peer } from './peer.ts';
 import { isHeld, type Sequence, Sequences } from './sequence.ts';
 import { joinSnapshot, splitSnapshot } from './snapshot.ts';
+import { unlessAborted } from './unless-aborted.ts';
 import { Vocabulary } from './vocabulary.ts';
 
 export interface PipelineOptions {
@@ -47,7 +48,7 @@ export class PipelineStage implements Stage {
     this.#config = config;
     this.#options = options;
     this.#members = new Members(peers, config.layerTypes.length, config.vocabSize);
-    this.#vocabulary = new Vocabulary(this.#members, config.hiddenSize, (work) => this.#mending([], work));
+    this.#vocabulary = new Vocabulary(this.#members, config.hiddenSize, (work, signal) => this.#mending([], work, signal));
     this.#cutBack = config.layerTypes.every((type) => type === 'full_attention');
     this.spec = this.#members.spec;
   }
@@ -101,22 +102,24 @@ export class PipelineStage implements Stage {
     return bytes.reduce((sum, some) => sum + some, 0);
   }
 
+  /** At an abort it throws at once; stages that are computing for these sessions alone stop, and none is asked for more. */
   async step(batch: StepEntry[], signal?: AbortSignal): Promise<StepResult[]> {
     signal?.throwIfAborted();
     const shares = this.#admit(batch);
     const sequences = shares.map(({ sequence }) => sequence);
     for (const sequence of sequences) sequence.busy = true;
     try {
-      const passed = await this.#mending(sequences, (epochs) => this.#pass(shares, epochs, signal), signal);
+      const work = this.#mending(sequences, (epochs) => this.#pass(shares, epochs, signal), signal);
+      const passed = await unlessAborted(work, signal, () => this.#cancel(sequences));
       return batch.map(({ head, heads }, i) => {
         const { answers } = passed[i]!;
         return { hidden: null, head: head ? answers[0]! : null, ...(heads && { heads: answers }) };
       });
+    } catch (error) {
+      if (signal?.aborted) for (const sequence of sequences) sequence.stopped = true;
+      throw error;
     } finally {
-      for (const sequence of sequences) {
-        sequence.busy = false;
-        if (signal?.aborted && !sequence.epochs) sequence.stopped = true;
-      }
+      for (const sequence of sequences) sequence.busy = false;
     }
   }
 
@@ -177,9 +180,11 @@ export class PipelineStage implements Stage {
   /** Takes sessions on, whose state these instances hold. */
   async #pass(shares: Share[], epochs: string[], signal?: AbortSignal): Promise<Passed[]> {
     await this.#reserve(shares);
+    signal?.throwIfAborted();
     for (const { sequence } of shares) sequence.epochs = null;
     const model = { members: this.#members, vocabulary: this.#vocabulary, width: this.#config.hiddenSize };
     const passed = await pass(shares, model, signal);
+    signal?.throwIfAborted();
     for (const [i, { sequence, ids, position }] of shares.entries()) {
       // Not when they are computed again.
       if (position === sequence.tokens.length) sequence.tokens.push(...ids);
@@ -223,7 +228,7 @@ export class PipelineStage implements Stage {
     for (let failures = 0; ; failures++) {
       try {
         const epochs = await this.#members.connect(this.#known);
-        for (const sequence of sequences) await this.#hold(sequence, epochs);
+        for (const sequence of sequences) await this.#hold(sequence, epochs, signal);
         return await work(epochs);
       } catch (error) {
         signal?.throwIfAborted();
@@ -242,10 +247,13 @@ export class PipelineStage implements Stage {
   }
 
   /** Makes sure that these instances hold the state of a session. */
-  async #hold(sequence: Sequence, epochs: string[]): Promise<void> {
+  async #hold(sequence: Sequence, epochs: string[], signal?: AbortSignal): Promise<void> {
+    // What is opened after an abort nobody would close.
+    signal?.throwIfAborted();
     if (isHeld(sequence, epochs)) return;
     sequence.epochs = null;
     await this.#release(sequence);
+    signal?.throwIfAborted();
     const { tokens } = sequence;
     const nearest = this.#sequences.nearest(tokens, epochs, this.#cutBack);
     if (nearest) await this.#copy(nearest.sequence, sequence, nearest.tokens);
@@ -254,7 +262,7 @@ export class PipelineStage implements Stage {
       await this.#members.eachLayers((peer) => peer.open(sequence.name));
     }
     const known = nearest?.tokens ?? 0;
-    if (known < tokens.length) await this.#pass([{ sequence, position: known, ids: tokens.slice(known), queries: [] }], epochs);
+    if (known < tokens.length) await this.#pass([{ sequence, position: known, ids: tokens.slice(known), queries: [] }], epochs, signal);
     // Only now: what fails halfway is not held.
     sequence.epochs = epochs;
   }
@@ -274,6 +282,11 @@ export class PipelineStage implements Stage {
   #rename(sequence: Sequence): void {
     sequence.name = this.#sequences.newName();
     sequence.reserved = 0;
+  }
+
+  #cancel(sequences: Sequence[]): void {
+    const names = sequences.map(({ name }) => name);
+    for (const peer of this.#members.layers) peer.cancel(names).catch(() => {});
   }
 
   /** Frees what the stages hold of a session, where they are there. */

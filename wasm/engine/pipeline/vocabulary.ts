@@ -10,8 +10,8 @@ export interface Question {
   query: HeadQuery;
 }
 
-/** Repeats what a lost slice has made fail. */
-type Retry = <T>(work: () => Promise<T>) => Promise<T>;
+/** Repeats what a lost slice has made fail, until an abort. */
+type Retry = <T>(work: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
 
 /** The token table and the head, spread over slices. They hold no state of sessions, so whatever fails there is asked again. */
 export class Vocabulary {
@@ -26,7 +26,7 @@ export class Vocabulary {
   }
 
   /** Rows of the token table [ids, H]: from the session's last answer where they came with it, else from the slices that hold them. */
-  async embed(sequence: Sequence, ids: number[]): Promise<Float32Array> {
+  async embed(sequence: Sequence, ids: number[], signal?: AbortSignal): Promise<Float32Array> {
     const width = this.#width;
     const rows = new Float32Array(ids.length * width);
     const wanted = this.#members.slices.map((): number[] => []);
@@ -38,7 +38,7 @@ export class Vocabulary {
     await Promise.all(
       wanted.map(async (places, slice) => {
         if (places.length === 0) return;
-        const found = await this.#retry(() => this.#members.slices[slice]!.embed(places.map((i) => ids[i]!)));
+        const found = await this.#retry(() => this.#members.slices[slice]!.embed(places.map((i) => ids[i]!)), signal);
         for (const [j, i] of places.entries()) rows.set(found.subarray(j * width, (j + 1) * width), i * width);
       }),
     );
@@ -46,11 +46,11 @@ export class Vocabulary {
   }
 
   /** What the whole head says of each position. Sessions keep the rows that come with the answers. */
-  async answer(questions: Question[]): Promise<HeadAnswer[]> {
+  async answer(questions: Question[], signal?: AbortSignal): Promise<HeadAnswer[]> {
     const hidden = new Float32Array(questions.length * this.#width);
     for (const [i, question] of questions.entries()) hidden.set(question.hidden, i * this.#width);
     const queries = questions.map(({ query }) => query);
-    const slices = await Promise.all(this.#members.slices.map((peer) => this.#retry(() => peer.answer(hidden, queries))));
+    const slices = await Promise.all(this.#members.slices.map((peer) => this.#retry(() => peer.answer(hidden, queries), signal)));
     for (const { sequence } of questions) sequence.next = new Map();
     return questions.map(({ sequence, query }, i) => {
       const answers = slices.map((slice) => slice[i]!);

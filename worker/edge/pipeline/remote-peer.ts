@@ -123,6 +123,7 @@ export class RemotePeer implements Peer {
   bytesOf = (sessions: string[]) => this.#call('bytesOf', sessions);
   close = (session: string) => this.#call('close', session);
   step = (batch: StageArguments<'step'>[0]) => this.#call('step', batch);
+  cancel = (sessions: string[]) => this.#call('cancel', sessions);
   snapshot = (session: string) => this.#call('snapshot', session);
   restore = (session: string, snapshot: Uint8Array) => this.#call('restore', session, snapshot);
   memory = () => this.#call('memory');

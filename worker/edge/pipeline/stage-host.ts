@@ -1,4 +1,5 @@
 import { planHash } from '../../../wasm/engine/pipeline/encode-plan.ts';
+import { localPeer, type Peer } from '../../../wasm/engine/pipeline/peer.ts';
 import { type PipelineMember, StageError, type StageMemory } from '../../../wasm/engine/stage.ts';
 import { LazyLoad } from '../lazy-load.ts';
 import {
@@ -39,12 +40,12 @@ const sessionsOf = (method: StageMethod, args: unknown[]): string[] => {
 };
 
 const METHODS: ReadonlySet<string> = new Set<StageMethod>([
-  ...(['open', 'fork', 'close', 'bytesOf', 'step', 'snapshot', 'restore'] as const),
+  ...(['open', 'fork', 'close', 'bytesOf', 'step', 'cancel', 'snapshot', 'restore'] as const),
   ...(['memory', 'reserve', 'embed', 'answer'] as const),
 ]);
 
 interface Loaded {
-  member: PipelineMember;
+  member: Peer;
   epoch: string;
 }
 
@@ -70,7 +71,7 @@ export class StageHost {
     let loads = 0;
     this.#member = new LazyLoad(async () => {
       loads += 1;
-      return { member: await options.load(), epoch: `${this.#instance}:${loads}` };
+      return { member: localPeer(await options.load()), epoch: `${this.#instance}:${loads}` };
     }, options.now);
   }
 
@@ -144,7 +145,7 @@ export class StageHost {
       if (opens || this.#touched.has(session)) this.#touched.set(session, this.#options.now());
   }
 
-  async #freeExpired(member: PipelineMember, mentioned: string[]): Promise<void> {
+  async #freeExpired(member: Peer, mentioned: string[]): Promise<void> {
     const oldest = this.#options.now() - this.#options.leaseMs;
     const expired = [...this.#touched].filter(([session, at]) => at < oldest && !mentioned.includes(session));
     if (expired.length > 0)
@@ -154,7 +155,7 @@ export class StageHost {
       );
   }
 
-  async #free(member: PipelineMember, sessions: string[]): Promise<void> {
+  async #free(member: Peer, sessions: string[]): Promise<void> {
     for (const session of sessions) {
       this.#touched.delete(session);
       await member.close(session);

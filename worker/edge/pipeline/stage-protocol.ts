@@ -1,12 +1,13 @@
-import type { PipelineMember, StageErrorCode } from '../../../wasm/engine/stage.ts';
+import type { Peer } from '../../../wasm/engine/pipeline/peer.ts';
+import type { StageErrorCode } from '../../../wasm/engine/stage.ts';
 
 /** Changes when stages of another version would not understand each other, or compute something else. */
-export const STAGE_VERSION = 1;
+export const STAGE_VERSION = 2;
 
 /** What a stage is asked, once it is connected. */
-export type StageMethod = Exclude<keyof PipelineMember, 'spec'>;
-export type StageArguments<M extends StageMethod> = Parameters<PipelineMember[M]>;
-export type StageValue<M extends StageMethod> = Awaited<ReturnType<PipelineMember[M]>>;
+export type StageMethod = Exclude<keyof Peer, 'spec' | 'connect'>;
+export type StageArguments<M extends StageMethod> = Parameters<Peer[M]>;
+export type StageValue<M extends StageMethod> = Awaited<ReturnType<Peer[M]>>;
 
 /** An answer, or why there is none. Not an exception: those lose their fields on the way. */
 export type Outcome<T> = { ok: true; value: T } | { ok: false; code: StageErrorCode | 'lost'; message: string };
