@@ -1,3 +1,5 @@
+import { FNV_BASIS, fnv1a } from '../fnv1a.ts';
+
 /*
  * The pack's fast checksum, 32 bits, against damaged and mixed-up files; SHA-256 is for everything else. Made so that WASM SIMD computes it at memory speed:
  *
@@ -8,13 +10,11 @@
  *
  * FNV-1a, here over words instead of bytes: http://www.isthe.com/chongo/tech/comp/fnv/
  */
-const BASIS = 0x811c9dc5;
-const PRIME = 0x01000193;
 const STRIPE = 64;
 
 /** The checksum of `bytes`, 0 to 2^32 - 1. */
 export function checksum(bytes: Uint8Array): number {
-  const lanes = new Uint32Array(16).fill(BASIS);
+  const lanes = new Uint32Array(16).fill(FNV_BASIS);
   const whole = bytes.length - (bytes.length % STRIPE);
   addStripes(lanes, bytes.subarray(0, whole));
   if (whole < bytes.length) {
@@ -22,13 +22,13 @@ export function checksum(bytes: Uint8Array): number {
     tail.set(bytes.subarray(whole));
     addStripes(lanes, tail);
   }
-  let hash = BASIS;
-  for (const lane of lanes) hash = Math.imul(hash ^ lane, PRIME);
-  return Math.imul(hash ^ bytes.length, PRIME) >>> 0;
+  let hash = FNV_BASIS;
+  for (const lane of lanes) hash = fnv1a(hash, lane);
+  return fnv1a(hash, bytes.length) >>> 0;
 }
 
 function addStripes(lanes: Uint32Array, stripes: Uint8Array): void {
   const aligned = stripes.byteOffset % 4 === 0 ? stripes : stripes.slice();
   const words = new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
-  for (let i = 0; i < words.length; i++) lanes[i & 15] = Math.imul(lanes[i & 15]! ^ words[i]!, PRIME);
+  for (let i = 0; i < words.length; i++) lanes[i & 15] = fnv1a(lanes[i & 15]!, words[i]!);
 }

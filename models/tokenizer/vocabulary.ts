@@ -1,3 +1,5 @@
+import { FNV_BASIS, fnv1a, folded } from '../fnv1a.ts';
+
 /**
  * All tokens' bytes in one array, with an open-addressing hash table over it: about 20 bytes per token, where a Map of strings needs some 150.
  */
@@ -62,9 +64,8 @@ export class Vocabulary {
   }
 }
 
-/** FNV-1a, with its high bits folded down because the table uses the low ones. */
 function hash(bytes: Uint8Array, start: number, end: number): number {
-  let value = 0x811c9dc5;
-  for (let i = start; i < end; i++) value = Math.imul(value ^ bytes[i]!, 0x01000193);
-  return (value ^ (value >>> 15)) >>> 0;
+  let value = FNV_BASIS;
+  for (let i = start; i < end; i++) value = fnv1a(value, bytes[i]!);
+  return folded(value);
 }

@@ -1,3 +1,4 @@
+import { fnv1aOf } from '../../models/fnv1a.ts';
 import type { Manifest } from '../../models/pack/manifest.ts';
 import type { Arena } from './arena.ts';
 import { checkBatch, microBatches, type Row, rowsOf } from './batch.ts';
@@ -189,9 +190,7 @@ export class LocalStage implements Stage, PipelineMember {
   /** What snapshots must agree on: weights (by the checksums of the pack's files), layers and slices. */
   #identity(): number {
     const text = JSON.stringify([this.manifest.files.map((file) => file.checksum), this.spec, this.spec.head !== null]);
-    let hash = 0x811c9dc5;
-    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-    return hash >>> 0;
+    return fnv1aOf(text) >>> 0;
   }
 
   #requireHead(): Head {

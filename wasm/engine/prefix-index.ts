@@ -1,3 +1,5 @@
+import { FNV_BASIS, fnv1a } from '../../models/fnv1a.ts';
+
 /** An evaluated prefix: a session of the stage that nobody feeds any more. */
 export interface CachedPrefix {
   session: string;
@@ -19,8 +21,8 @@ const REMEMBERED_TOKENS = 64 * 1024;
 /** FNV-1a over tokens: element n is the hash of the first n, so that one pass over a prompt knows the key of every prefix of it. */
 function hashChain(ids: ArrayLike<number>): Uint32Array {
   const chain = new Uint32Array(ids.length + 1);
-  chain[0] = 0x811c9dc5;
-  for (let i = 0; i < ids.length; i++) chain[i + 1] = Math.imul(chain[i]! ^ ids[i]!, 0x01000193);
+  chain[0] = FNV_BASIS;
+  for (let i = 0; i < ids.length; i++) chain[i + 1] = fnv1a(chain[i]!, ids[i]!);
   return chain;
 }
 

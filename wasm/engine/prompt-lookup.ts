@@ -1,3 +1,5 @@
+import { FNV_BASIS, fnv1a } from '../../models/fnv1a.ts';
+
 /** Tokens that must have occurred before in the same order for what followed them to be drafted. */
 const MATCH = 3;
 /** Most tokens drafted: with the one they follow they make four rows, which the kernels read the weights for once. */
@@ -56,7 +58,7 @@ export class PromptLookup {
 }
 
 function hashOfLast(ids: number[]): number {
-  let hash = 0x811c9dc5;
-  for (let i = ids.length - MATCH; i < ids.length; i++) hash = Math.imul(hash ^ ids[i]!, 0x01000193);
+  let hash = FNV_BASIS;
+  for (let i = ids.length - MATCH; i < ids.length; i++) hash = fnv1a(hash, ids[i]!);
   return hash;
 }

@@ -1,3 +1,5 @@
+import { FNV_BASIS, fnv1a } from '../../models/fnv1a.ts';
+
 /**
  * What the difficulty model sees of a prompt. models/router/train/features.py is the same code in Python, and test/fixtures/difficulty.json holds both to
  * it. Everything works on UTF-8 bytes and folds only ASCII case, so that no Unicode table can make the two differ.
@@ -44,13 +46,8 @@ const SYMBOLS = new Set([...'+-*/=^<>()[]{}$%\\|'].map((symbol) => symbol.charCo
 
 const ZERO = 48;
 const SPACE = 32;
-const WORD_START = fnv1a(0x811c9dc5, 'w'.charCodeAt(0));
-const CHAR_START = fnv1a(0x811c9dc5, 'c'.charCodeAt(0));
-
-/** One step of 32-bit FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/); signed, as Math.imul leaves it. */
-function fnv1a(state: number, byte: number): number {
-  return Math.imul(state ^ byte, 0x01000193);
-}
+const WORD_START = fnv1a(FNV_BASIS, 'w'.charCodeAt(0));
+const CHAR_START = fnv1a(FNV_BASIS, 'c'.charCodeAt(0));
 
 export function promptFeatures(text: string): PromptFeatures {
   const raw = lastBytes(text);

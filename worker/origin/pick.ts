@@ -1,3 +1,4 @@
+import { fnv1aOf } from '../../models/fnv1a.ts';
 /** What is known of an endpoint when a request is placed. */
 export interface Candidate {
   name: string;
@@ -75,8 +76,7 @@ export function rank(candidates: Candidate[], key: string): Candidate[] {
 
 /** FNV-1a over UTF-16 units, finished by MurmurHash3's mixer, as FNV alone leaves similar keys with similar hashes. 0 .. 2^32-1. */
 export function hash(text: string): number {
-  let h = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  let h = fnv1aOf(text);
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;

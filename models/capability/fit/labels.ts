@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { fnv1aOf, folded } from '../../fnv1a.ts';
 import { ModelError } from '../../model-error.ts';
 import type { TokenConfidence } from '../gate.ts';
 import type { Judged } from '../score.ts';
@@ -76,15 +77,8 @@ export function labelled(row: LabelRow): Labelled {
     good,
     tokens: row.logprobs?.map((logprob, i) => ({ logprob, margin: row.margins?.[i] ?? null })) ?? null,
     answer: row.answer ?? null,
-    fold: hash(text) % FOLDS,
+    fold: folded(fnv1aOf(text)) % FOLDS,
   };
-}
-
-/** 32-bit FNV-1a of the UTF-16 units: folds that depend on the prompt alone, not on the order of rows. */
-function hash(text: string): number {
-  let state = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);
-  return (state ^ (state >>> 15)) >>> 0;
 }
 
 const NUMBER = /-?\d[\d,]*(?:\.\d+)?/g;
