@@ -2,13 +2,15 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 
-/**
- * `npm run deploy:check`: builds the Workers as `wrangler deploy --dry-run` would send them and prints what Cloudflare limits: size after
- * compression (10 MB on the paid plan) and CPU time at start-up (1 s). Fails when a build fails or a limit is passed.
- */
+const HELP = `Usage: npm run deploy:check
+
+Builds the Workers as \`wrangler deploy --dry-run\` would send them and prints what Cloudflare limits: size after compression (10 MB on the paid
+plan) and CPU time at start-up (1 s). Fails when a build fails or a limit is passed. Touches no account.
+`;
+
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const WORKERS = [
   { name: 'nearside (gateway)', config: 'wrangler.toml', out: 'dist/gateway' },
@@ -49,21 +51,33 @@ function busyMs(profilePath: string): number {
   return profile.samples.reduce((sum, id, i) => sum + (idle.has(id) ? 0 : profile.timeDeltas[i]!), 0) / 1000;
 }
 
-let failed = false;
-for (const { name, config, out } of WORKERS) {
-  mkdirSync(join(ROOT, out), { recursive: true });
-  // Images are not built: that takes a container engine.
-  await wrangler('deploy', '--dry-run', '--containers-rollout=none', '--config', config, '--outdir', join(ROOT, out));
-  const files = bundleFiles(join(ROOT, out)).map((path) => readFileSync(path));
-  const bytes = files.reduce((sum, file) => sum + file.length, 0);
-  const gzip = files.reduce((sum, file) => sum + gzipSync(file).length, 0);
-  const profile = join(ROOT, `${out}.cpuprofile`);
-  await wrangler('check', 'startup', '--config', config, '--outfile', profile);
-  const startup = busyMs(profile);
-  const ok = gzip <= MAX_GZIP_BYTES && startup <= MAX_STARTUP_MS;
-  failed ||= !ok;
-  console.log(
-    `${ok ? 'ok  ' : 'FAIL'} ${name}: ${(bytes / 1e3).toFixed(0)} kB, ${(gzip / 1e3).toFixed(0)} kB gzip; start-up ${startup.toFixed(0)} ms CPU`,
-  );
+async function check(): Promise<boolean> {
+  let failed = false;
+  for (const { name, config, out } of WORKERS) {
+    mkdirSync(join(ROOT, out), { recursive: true });
+    // Images are not built: that takes a container engine.
+    await wrangler('deploy', '--dry-run', '--containers-rollout=none', '--config', config, '--outdir', join(ROOT, out));
+    const files = bundleFiles(join(ROOT, out)).map((path) => readFileSync(path));
+    const bytes = files.reduce((sum, file) => sum + file.length, 0);
+    const gzip = files.reduce((sum, file) => sum + gzipSync(file).length, 0);
+    const profile = join(ROOT, `${out}.cpuprofile`);
+    await wrangler('check', 'startup', '--config', config, '--outfile', profile);
+    const startup = busyMs(profile);
+    const ok = gzip <= MAX_GZIP_BYTES && startup <= MAX_STARTUP_MS;
+    failed ||= !ok;
+    console.log(
+      `${ok ? 'ok  ' : 'FAIL'} ${name}: ${(bytes / 1e3).toFixed(0)} kB, ${(gzip / 1e3).toFixed(0)} kB gzip; start-up ${startup.toFixed(0)} ms CPU`,
+    );
+  }
+  return !failed;
 }
-process.exitCode = failed ? 1 : 0;
+
+try {
+  const { values } = parseArgs({ options: { help: { type: 'boolean', short: 'h' } } });
+  if (values.help) process.stdout.write(HELP);
+  else process.exitCode = (await check()) ? 0 : 1;
+} catch (error) {
+  const wrongOption = (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS');
+  console.error(wrongOption ? `${(error as Error).message}\n\n${HELP}` : error);
+  process.exitCode = 1;
+}
