@@ -39,7 +39,7 @@ class Deployment {
       this.members[stage] = await loadMember(pack, spec, wasmBytes);
       return this.members[stage]!;
     };
-    this.hosts[stage] = new StageHost({ plan: text, stage, load, now: () => this.clock, leaseMs: LEASE_MS, arrived: () => {} });
+    this.hosts[stage] = new StageHost({ plan: planHash(text), stage, load, now: () => this.clock, leaseMs: LEASE_MS, arrived: () => {} });
   }
 
   door(stage: number): StageDoor {

@@ -1,4 +1,3 @@
-import { planHash } from '../../../wasm/engine/pipeline/encode-plan.ts';
 import { localPeer, type Peer } from '../../../wasm/engine/pipeline/peer.ts';
 import { type PipelineMember, StageError, type StageMemory } from '../../../wasm/engine/stage.ts';
 import { LazyLoad } from '../lazy-load.ts';
@@ -14,7 +13,7 @@ import {
 } from './stage-protocol.ts';
 
 export interface StageHostOptions {
-  /** Encoded, and which of its stages this is. */
+  /** Hash of the plan, and which of its stages this is. */
   plan: string;
   stage: number;
   load(): Promise<PipelineMember>;
@@ -107,8 +106,7 @@ export class StageHost {
     const own = this.#options;
     const redeploy = 'deploy all stages and the engine again, from the same version';
     if (version !== STAGE_VERSION) return `Stage ${own.stage} is of version ${STAGE_VERSION}, and the engine of ${version}: ${redeploy}.`;
-    if (plan !== planHash(own.plan))
-      return `Stage ${own.stage} has another plan (${planHash(own.plan)}) than the engine (${plan}): ${redeploy}.`;
+    if (plan !== own.plan) return `Stage ${own.stage} has another plan (${own.plan}) than the engine (${plan}): ${redeploy}.`;
     if (stage !== own.stage) return `Stage ${own.stage} was taken for stage ${stage}: check the engine's STAGE bindings.`;
     return null;
   }

@@ -1,12 +1,11 @@
-import { decodePlan } from '../../../wasm/engine/pipeline/encode-plan.ts';
+import { decodePlan, type PlacedPlan } from '../../../wasm/engine/pipeline/encode-plan.ts';
 import type { EdgeEnv } from '../bindings.ts';
 
 /** Bindings and variables of a stage Worker (worker/edge/stage/wrangler.toml). */
 export type StageEnv = EdgeEnv;
 
 export interface StageConfig {
-  /** Encoded. */
-  plan: string;
+  plan: PlacedPlan;
   /** Which of its stages this Worker is. */
   stage: number;
   leaseMs: number;
@@ -16,8 +15,8 @@ const LEASE_SECONDS = 120;
 
 /** Throws an Error that names the variable that is wrong. */
 export function parseStageConfig(env: StageEnv): StageConfig {
-  const plan = env.NEARSIDE_EDGE_PLAN ?? '';
-  const { stages } = decodePlan(plan);
+  const plan = decodePlan(env.NEARSIDE_EDGE_PLAN ?? '');
+  const { stages } = plan;
   const stage = Number(env.NEARSIDE_STAGE || Number.NaN);
   if (!Number.isInteger(stage) || stage < 0 || stage >= stages.length)
     throw new Error(

@@ -1,7 +1,7 @@
 import { DurableObject, RpcTarget } from 'cloudflare:workers';
 import { openPack } from '../../../models/pack/reader.ts';
 import { loadStage } from '../../../wasm/engine/loader.ts';
-import { decodePlan } from '../../../wasm/engine/pipeline/encode-plan.ts';
+import type { PlacedPlan } from '../../../wasm/engine/pipeline/encode-plan.ts';
 import { packHash } from '../../../wasm/engine/pipeline/plan.ts';
 import type { PipelineMember, StageMemory } from '../../../wasm/engine/stage.ts';
 import relaxed from '../../../wasm/kernel/build/relaxed.wasm';
@@ -71,14 +71,14 @@ export class StageModel extends DurableObject<StageEnv> {
       const { plan, stage, leaseMs } = parseStageConfig(env);
       const load = () => this.#load(plan, stage);
       const { arrived } = this.#eventLoop;
-      return { host: new StageHost({ plan, stage, leaseMs, now, load, arrived }), wrong: '' };
+      return { host: new StageHost({ plan: plan.hash, stage, leaseMs, now, load, arrived }), wrong: '' };
     } catch (error) {
       return { host: null, wrong: (error as Error).message };
     }
   }
 
-  async #load(plan: string, stage: number): Promise<PipelineMember> {
-    const { pack, stages, contextLength } = decodePlan(plan);
+  async #load(plan: PlacedPlan, stage: number): Promise<PipelineMember> {
+    const { pack, stages, contextLength } = plan;
     const { spec, wasmBytes } = stages[stage]!;
     const { manifest, storage } = await openPack(openStorage(this.env, parseEdgeConfig(this.env)));
     const found = packHash(manifest);
