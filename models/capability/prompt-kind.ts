@@ -31,17 +31,18 @@ const SHORT_UNITS = 240;
 
 /**
  * The kind of a conversation's last turn, by what instructions say in a few languages; a system prompt that holds the instruction counts where the turn
- * itself is bare text. @param turn lower case. @param system its instruction, lower case. @param codeLines lines that look like code
+ * itself is bare text. @param turn lower case. @param system what that asks for. @param codeLines lines that look like code
  */
-export function promptKind(turn: string, system: string, codeLines: number): PromptKind {
+export function promptKind(turn: string, system: PromptKind | null, codeLines: number): PromptKind {
   const instruction = instructionOf(turn);
-  const task = taskOf(instruction, codeLines) ?? taskOf(system, 0);
+  const task = taskOf(instruction, codeLines) ?? system;
   if (task) return task;
   const question = ONE_FACT.test(instruction) || (QUESTION.test(instruction.trim()) && !LONG_ANSWER.test(instruction));
   return question && turn.length <= SHORT_UNITS ? 'short-answer' : 'open';
 }
 
-function taskOf(text: string, codeLines: number): PromptKind | null {
+/** What a text asks for by its words; null when they do not say. @param text lower case. @param codeLines its lines that look like code */
+export function taskOf(text: string, codeLines: number): PromptKind | null {
   if (codeLines >= 2 || CODE_TASK.test(text)) return 'code';
   if (CLASSIFY_TASK.test(text)) return 'classify';
   if (EXTRACT_TASK.test(text)) return 'extract';

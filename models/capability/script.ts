@@ -22,8 +22,10 @@ const ASCII = Uint8Array.from({ length: 128 }, (_, unit) => {
   return character === '\n' ? 4 : SYMBOLS.includes(character) ? 3 : 0;
 });
 
+const noLetters = Object.fromEntries(SCRIPTS.map((script) => [script, 0])) as Record<Script, number>;
+
 export function countCharacters(text: string): CharacterCounts {
-  const letters = Object.fromEntries(SCRIPTS.map((script) => [script, 0])) as Record<Script, number>;
+  const letters = { ...noLetters };
   const ascii = new Uint32Array(5);
   let accented = 0;
   for (let i = 0; i < text.length; i++) {

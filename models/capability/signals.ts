@@ -1,7 +1,9 @@
 import { askedWords } from './asked-length.ts';
+import { constraintsIn } from './constraints.ts';
 import { guessLanguage } from './language.ts';
 import { type PromptKind, promptKind } from './prompt-kind.ts';
 import { countCharacters, mainScript, tokensOf } from './script.ts';
+import { readSystemPrompt } from './system-prompt.ts';
 import { instructionOf, type Sample, sampleMessages, type TextMessage } from './text-sample.ts';
 
 /** Marks of difficulty that can be counted. Those of the text are of the last turn, as far as it was looked at (text-sample.ts). */
@@ -43,8 +45,6 @@ const CODE_LINE =
 const FORMULA = /[\p{L}\d)]\s?[=+*^<>≤≥]\s?[\p{L}\d(]|\\(?:frac|sum|int|sqrt)|[∑∫√π]/gu;
 /** Characters that one match of it stands for. */
 const FORMULA_UNITS = 4;
-const CONSTRAINT =
-  /\b(?:must|should|exactly|at least|at most|no more than|without|do not|don't|never|always|avoid|ensure|make sure|format|include|each|muss|genau|mindestens|höchstens|ohne|nicht|doit|exactement|au moins|au plus|sans|debe|exactamente|al menos|sin|deve|esattamente|almeno|senza|exatamente|pelo menos|sem|moet|precies|minstens|zonder)(?!\p{L})|^[ \t]*(?:[-*•]|\d+[.)])[ \t]/gmu;
 
 /**
  * The signals of a chat request. Long texts are looked at in part, so the time has a bound.
@@ -53,26 +53,27 @@ const CONSTRAINT =
 export function readSignals(messages: readonly TextMessage[], correction = 1): Signals {
   const { samples, rest } = sampleMessages(messages);
   const turn = samples.findLast(({ role }) => role === 'user')?.text ?? samples.at(-1)?.text ?? '';
-  const system = samples.find(({ role }) => role === 'system' || role === 'developer')?.text ?? '';
-  const [lowerTurn, lowerSystem] = [turn.toLowerCase(), system.toLowerCase()];
-  const [turnInstruction, systemInstruction] = [instructionOf(lowerTurn), instructionOf(lowerSystem)];
+  const systemText = samples.find(({ role }) => role === 'system' || role === 'developer')?.text ?? '';
+  const system = readSystemPrompt(systemText);
+  const lowerTurn = turn.toLowerCase();
   const counts = countCharacters(turn);
   const script = mainScript(counts);
   const language = guessLanguage(turn, script);
   const codeLines = matches(turn, CODE_LINE);
-  const tokensIn = ({ text, scale }: Sample) => scale * tokensOf(text === turn ? counts : countCharacters(text), language === 'en');
+  const countsOf = (text: string) => (text === turn ? counts : text === systemText ? system.counts : countCharacters(text));
+  const tokensIn = ({ text, scale }: Sample) => scale * tokensOf(countsOf(text), language === 'en');
   const estimate =
     samples.reduce((sum, sample) => sum + tokensIn(sample), rest / UNITS_PER_TOKEN) + messages.length * TOKENS_PER_MESSAGE + TOKENS_TO_OPEN;
   return {
     estimatedTokens: Math.max(1, Math.round(estimate * correction)),
-    kind: promptKind(lowerTurn, systemInstruction, codeLines),
+    kind: promptKind(lowerTurn, system.task, codeLines),
     text: {
       turns: messages.reduce((sum, { role }) => sum + (role === 'user' ? 1 : 0), 0),
       questions: matches(turn, /[?？؟]/gu),
-      constraints: matches(lowerTurn, CONSTRAINT) + matches(lowerSystem, CONSTRAINT),
+      constraints: constraintsIn(lowerTurn) + system.constraints,
       code: Math.min(1, codeLines / (counts.lines + 1)),
       mathematics: Math.min(1, (matches(turn, FORMULA) * FORMULA_UNITS) / Math.max(1, turn.length)),
-      askedWords: askedWords(turnInstruction) ?? askedWords(systemInstruction),
+      askedWords: askedWords(instructionOf(lowerTurn)) ?? system.askedWords,
       script,
       language,
     },
