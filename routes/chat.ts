@@ -1,42 +1,54 @@
-import type { Context, Hono } from 'hono';
 import { readJson } from './body.ts';
 import { completionChunks, completionHead, completionObject } from './completion.ts';
-import { methodNotAllowed, toApiError } from './errors.ts';
-import type { ChatAnswer, ChatCall, ChatRoute, Gateway, SseBytes } from './gateway.ts';
-import type { AppEnv, AppOptions } from './index.ts';
+import { ApiError, errorResponse, toApiError } from './errors.ts';
+import type { ChatAnswer, ChatRoute, Gateway, Preferences, SseBytes } from './gateway.ts';
+import type { AppOptions } from './index.ts';
+import { requestId } from './request-id.ts';
 import { type ChatRequest, parseChatRequest } from './schema/chat.ts';
 import { dataEvent, doneEvent, sseHeaders, sseStream } from './sse.ts';
 
-/** POST /v1/chat/completions, streaming and not. */
-export function chatRoutes(app: Hono<AppEnv>, gateway: Gateway, options: AppOptions): void {
-  app.post('/v1/chat/completions', async (c) => {
-    const request = parseChatRequest(await readJson(c.req.raw, options.maxBodyBytes));
-    const hangUp = request.stream ? new AbortController() : null;
-    const signal = hangUp ? AbortSignal.any([c.req.raw.signal, hangUp.signal]) : c.req.raw.signal;
-    const answer = await gateway.chat(request, chatCall(c, signal));
-    setRouteHeaders(c, answer);
-    if (!hangUp) return c.body(await wholeAnswer(answer, request), 200, { 'content-type': 'application/json' });
-    const events = answerEvents(answer, request, (error) => {
-      if (!signal.aborted) options.onError(error, c.get('requestId'));
-    });
-    const stream = sseStream(events, { keepAliveMs: options.keepAliveMs, onCancel: (reason) => hangUp.abort(reason) });
-    return c.body(stream, 200, sseHeaders);
+export const chatPath = '/v1/chat/completions';
+
+/** POST /v1/chat/completions, streaming and not, from the request's id to what an error looks like. */
+export function chatHandler(gateway: Gateway, options: AppOptions): (request: Request) => Promise<Response> {
+  return async (request) => {
+    const id = requestId(request.headers.get('x-request-id'));
+    try {
+      const caller = await gateway.authorize(request.headers.get('authorization'));
+      return await respond(request, { id, caller }, gateway, options);
+    } catch (error) {
+      if (!(error instanceof ApiError) && !request.signal.aborted) options.onError(error, id);
+      return errorResponse(toApiError(error), id);
+    }
+  };
+}
+
+async function respond(http: Request, who: { id: string; caller: string }, gateway: Gateway, options: AppOptions): Promise<Response> {
+  const request = parseChatRequest(await readJson(http, options.maxBodyBytes));
+  const hangUp = request.stream ? new AbortController() : null;
+  const signal = hangUp ? AbortSignal.any([http.signal, hangUp.signal]) : http.signal;
+  const answer = await gateway.chat(request, { ...who, signal, preferences: preferencesOf(http.headers) });
+  const headers = { 'x-request-id': who.id, ...routeHeaders(answer) };
+  if (!hangUp) return new Response(await wholeAnswer(answer, request), { headers: { ...headers, 'content-type': 'application/json' } });
+  const events = answerEvents(answer, request, (error) => {
+    if (!signal.aborted) options.onError(error, who.id);
   });
-  app.all('/v1/chat/completions', methodNotAllowed('POST'));
+  const stream = sseStream(events, { keepAliveMs: options.keepAliveMs, onCancel: (reason) => hangUp.abort(reason) });
+  return new Response(stream, { headers: { ...headers, ...sseHeaders } });
 }
 
-/** What the gateway is told of a call besides its body. */
-export function chatCall(c: Context<AppEnv>, signal: AbortSignal): ChatCall {
-  const header = (name: string) => c.req.header(name) ?? null;
-  const preferences = { policy: header('x-nearside-policy'), maxTtftMs: header('x-nearside-max-ttft-ms') };
-  return { id: c.get('requestId'), caller: c.get('caller'), signal, preferences };
+/** What a client wishes for, by its headers. */
+export function preferencesOf(headers: Headers): Preferences {
+  return { policy: headers.get('x-nearside-policy'), maxTtftMs: headers.get('x-nearside-max-ttft-ms') };
 }
 
-function setRouteHeaders(c: Context, answer: ChatRoute): void {
-  c.header('x-nearside-route', answer.route);
-  c.header('x-nearside-reason', answer.reasons.join(', '));
-  c.header('x-nearside-model', printable(answer.model));
-  c.header('x-nearside-estimate', answer.estimate);
+function routeHeaders(answer: ChatRoute): Record<string, string> {
+  return {
+    'x-nearside-route': answer.route,
+    'x-nearside-reason': answer.reasons.join(', '),
+    'x-nearside-model': printable(answer.model),
+    'x-nearside-estimate': answer.estimate,
+  };
 }
 
 /** A pack may be called anything; a header, or a line of a stream, may not. */

@@ -53,10 +53,10 @@ export function toApiError(error: unknown): ApiError {
   return new ApiError(500, 'internal_error', 'The gateway failed to handle this request. Please try again.', { cause: error });
 }
 
-export function errorResponse(c: Context, error: ApiError): Response {
-  const headers: Record<string, string> = { ...error.headers };
+export function errorResponse(error: ApiError, requestId: string): Response {
+  const headers: Record<string, string> = { ...error.headers, 'content-type': 'application/json', 'x-request-id': requestId };
   if (error.retryAfter !== null) headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfter)));
-  return c.json(error.body(), error.status as 400, headers);
+  return new Response(JSON.stringify(error.body()), { status: error.status, headers });
 }
 
 /** Handler for the methods a path does not have. */

@@ -1,6 +1,6 @@
 import type { Hono } from 'hono';
 import { readJson } from './body.ts';
-import { chatCall } from './chat.ts';
+import { preferencesOf } from './chat.ts';
 import { methodNotAllowed } from './errors.ts';
 import type { Gateway } from './gateway.ts';
 import type { AppEnv, AppOptions } from './index.ts';
@@ -10,7 +10,9 @@ import { parseChatRequest } from './schema/chat.ts';
 export function routeRoutes(app: Hono<AppEnv>, gateway: Gateway, options: AppOptions): void {
   app.post('/v1/route', async (c) => {
     const request = parseChatRequest(await readJson(c.req.raw, options.maxBodyBytes));
-    return c.json(await gateway.route(request, chatCall(c, c.req.raw.signal)));
+    const { signal, headers } = c.req.raw;
+    const call = { id: c.get('requestId'), caller: c.get('caller'), signal, preferences: preferencesOf(headers) };
+    return c.json(await gateway.route(request, call));
   });
   app.all('/v1/route', methodNotAllowed('POST'));
 }

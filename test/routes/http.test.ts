@@ -24,6 +24,13 @@ describe('paths and methods', () => {
     expect(await failure(response)).toMatchObject({ status: 405, code: 'method_not_allowed' });
   });
 
+  it.each([`${path}?api-version=1`, '/v1/ch%61t/completions'])('answers chat requests to %s as to its usual name', async (unusual) => {
+    const body = JSON.stringify({ model: 'edge-test', messages: [{ role: 'user', content: 'hello' }] });
+    const response = await send(edgeOnly(), unusual, { method: 'POST', headers: { ...json, 'x-request-id': 'mine' }, body });
+    expect([response.status, response.headers.get('x-request-id')]).toEqual([200, 'mine']);
+    expect((await send({}, unusual, { method: 'POST', headers: json, body })).status).toBe(503);
+  });
+
   it('answers HEAD where it answers GET', async () => {
     const response = await send(edgeOnly(), '/v1/models', { method: 'HEAD' });
     expect([response.status, await response.text()]).toEqual([200, '']);
@@ -39,8 +46,16 @@ describe('x-request-id', () => {
     ['{"a":1}', false],
     [null, false],
   ])('%s', async (given, kept) => {
-    const response = await send(edgeOnly(), '/healthz', given === null ? {} : { headers: { 'x-request-id': given } });
-    expect(response.headers.get('x-request-id')).toEqual(kept ? given : expect.stringMatching(/^req_[0-9a-f]{32}$/));
+    const headers: Record<string, string> = given === null ? {} : { 'x-request-id': given };
+    const responses = [await send(edgeOnly(), '/healthz', { headers }), await post('{', { ...json, ...headers })];
+    for (const response of responses)
+      expect(response.headers.get('x-request-id')).toEqual(kept ? given : expect.stringMatching(/^req_[0-9a-f]{32}$/));
+  });
+
+  it('is another one for each request', async () => {
+    const ids = new Set<string | null>();
+    for (let i = 0; i < 200; i++) ids.add((await send(edgeOnly(), '/healthz')).headers.get('x-request-id'));
+    expect(ids.size).toBe(200);
   });
 
   it('is on errors too', async () => {
