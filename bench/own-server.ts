@@ -1,21 +1,25 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildServer } from '../scripts/server/build.ts';
 import { type Program, startProgram } from '../test/support/own-server.ts';
 import { metronome, stream } from './edge.ts';
 import { describeMachine, machine, quantile } from './machine.ts';
 
-const HELP = `Usage: npm run bench -- own-server [--model PACK_DIR] [--threads N] [--runtime workerd|node]... [--rounds N] [--json FILE]
+const HELP = `Usage: npm run bench -- own-server [--model PACK_DIR] [--threads N] [--nice N] [--runtime workerd|node]... [--rounds N] [--json FILE]
 
-Builds the server and runs gateway and engine as processes of their own, the engine with less weight (nice 10) as its systemd unit has it. Prints the
+Builds the server and runs gateway and engine as processes of their own, and the edge's clients as a third, which gets what others leave. Prints the
 inter-token gaps of streams proxied from an origin while the engine is idle and while it computes four answers at once, taken by turns, and the ratio of the
 99th percentiles, which is to be at most 1.2.
 
   --model PACK_DIR   default models/demo/pack
   --threads N        of the engine (default: all processors but one)
+  --nice N           how far the engine stands back (default 10, as without it)
   --runtime NAME     of the gateway; may be repeated (default both)
   --rounds N         turns of each kind, of about 8 s (default 3)
 `;
@@ -44,26 +48,28 @@ async function gapsOf(url: string): Promise<number[]> {
   return gaps;
 }
 
-/** Keeps `sessions` answers of the engine running until it is told to stop; resolves with the tokens made. */
-function load(url: string, sessions: number): () => Promise<number> {
-  let running = true;
-  let tokens = 0;
-  const one = async (session: number) => {
-    for (let n = 0; running; n++) {
-      const messages = [
-        { role: 'user', content: `${n} ${session}: write a long story about a small town near the sea and the people who live there.` },
-      ];
-      // Unlikely tokens are likelier, so that no model stops at once.
-      const body = { model: 'nearside-edge', messages, max_tokens: 64, temperature: 1.5, seed: n };
-      const usage = await stream(url, body, () => {});
-      tokens += usage.completion_tokens;
-    }
-  };
-  const all = Promise.all(Array.from({ length: sessions }, (_, session) => one(session)));
-  return async () => {
-    running = false;
-    await all;
-    return tokens;
+/** The edge's clients, in a process of their own (own-server-load.ts). */
+interface Clients {
+  start(): void;
+  /** Resolves with the tokens made since the start. */
+  stop(): Promise<number>;
+  end(): void;
+}
+
+function startClients(url: string, sessions: number): Clients {
+  const script = fileURLToPath(new URL('own-server-load.ts', import.meta.url));
+  // They would be on other machines.
+  const child = spawn('nice', ['-n', '19', process.execPath, script, url, String(sessions)], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  return {
+    start: () => void child.send('start'),
+    stop: async () => {
+      child.send('stop');
+      const [tokens] = await once(child, 'message');
+      return tokens as number;
+    },
+    end: () => child.disconnect(),
   };
 }
 
@@ -72,15 +78,19 @@ async function measure(gateway: Program, runtime: string, rounds: number): Promi
   const busy: number[] = [];
   let tokens = 0;
   let ms = 0;
+  const clients = startClients(gateway.url, 4);
+  clients.start();
   await gapsOf(gateway.url);
+  await clients.stop();
   for (let round = 0; round < rounds; round++) {
     idle.push(...(await gapsOf(gateway.url)));
     const started = performance.now();
-    const stop = load(gateway.url, 4);
+    clients.start();
     busy.push(...(await gapsOf(gateway.url)));
-    tokens += await stop();
+    tokens += await clients.stop();
     ms += performance.now() - started;
   }
+  clients.end();
   const figures = (gaps: number[]) => ({ p50: quantile(gaps, 0.5), p99: quantile(gaps, 0.99), gaps: gaps.length });
   const result = { runtime, idle: figures(idle), busy: { ...figures(busy), edgeTokensPerSecond: (tokens / ms) * 1000 } };
   return { ...result, ratio: result.busy.p99 / result.idle.p99 };
@@ -100,6 +110,7 @@ export async function run(args: string[]): Promise<void> {
     args,
     options: {
       model: { type: 'string', default: 'models/demo/pack' },
+      nice: { type: 'string', default: '10' },
       threads: { type: 'string', default: String(Math.max(1, availableParallelism() - 1)) },
       runtime: { type: 'string', multiple: true, default: ['workerd', 'node'] },
       rounds: { type: 'string', default: '3' },
@@ -118,11 +129,13 @@ export async function run(args: string[]): Promise<void> {
   const programs: Program[] = [];
   try {
     await buildServer(home);
-    const edge = await startProgram(home, ['edge', '--model', values.model, '--port', '0', '--threads', values.threads], {}, [
-      'nice',
-      '-n',
-      '10',
-    ]);
+    // In a session of its own, as where systemd starts it.
+    const edge = await startProgram(
+      home,
+      ['edge', '--model', values.model, '--port', '0', '--threads', values.threads, '--nice', values.nice],
+      {},
+      process.platform === 'linux' ? ['setsid'] : [],
+    );
     programs.push(edge);
     const results: Figures[] = [];
     for (const runtime of values.runtime) {

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { defaultThreads, maxThreads } from './place.ts';
+import { DEFAULT_NICE } from './priority.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface EdgeOptions {
@@ -8,6 +9,8 @@ export interface EdgeOptions {
   port: number;
   host: string;
   threads: number;
+  /** How far it stands back for other programs of the machine, 0 to 19. */
+  nice: number;
   /** Longest wait for answers that run when the engine is told to stop. */
   drainMs: number;
 }
@@ -23,7 +26,7 @@ const helpText = ({
   command,
   models,
   port,
-}: EdgeProgram) => `${command} --model PACK_DIR [--port N] [--host ADDRESS] [--threads N] [--drain SECONDS]
+}: EdgeProgram) => `${command} --model PACK_DIR [--port N] [--host ADDRESS] [--threads N] [--nice N] [--drain SECONDS]
 
 Serves the edge engine alone, in this process: for a gateway that has no engine Worker. The gateway takes it as its edge model with
 NEARSIDE_EDGE_URL=http://ADDRESS:PORT and the same NEARSIDE_EDGE_KEY.
@@ -32,6 +35,7 @@ NEARSIDE_EDGE_URL=http://ADDRESS:PORT and the same NEARSIDE_EDGE_KEY.
   --port N           listen on this port (default ${port}; 0 takes any that is free)
   --host ADDRESS     listen on this address (default 127.0.0.1); any but this machine's own asks for a key
   --threads N        compute on so many threads (default: one for each processor, at most 4; here ${defaultThreads})
+  --nice N           stand back for other programs of this machine, 0 (not at all) to 19 (default ${DEFAULT_NICE}): a gateway's streams go first
   --drain SECONDS    on SIGTERM, let answers that run go on for so long (default 50); a second signal ends them
 
 GET /healthz and /readyz need no key; /readyz says 503 once it is told to stop.
@@ -46,8 +50,16 @@ Environment:
 /** What the command line asks for; null after the help was printed. Throws `UsageError`. */
 export function readEdgeOptions(args: string[], program: EdgeProgram): EdgeOptions | null {
   const text = { type: 'string' } as const;
-  const options = { model: text, port: text, host: text, threads: text, drain: text, help: { type: 'boolean', short: 'h' } } as const;
-  let values: { model?: string; port?: string; host?: string; threads?: string; drain?: string; help?: boolean };
+  const options = {
+    model: text,
+    port: text,
+    host: text,
+    threads: text,
+    nice: text,
+    drain: text,
+    help: { type: 'boolean', short: 'h' },
+  } as const;
+  let values: { model?: string; port?: string; host?: string; threads?: string; nice?: string; drain?: string; help?: boolean };
   try {
     values = parseArgs({ args, options }).values;
   } catch (error) {
@@ -63,6 +75,7 @@ export function readEdgeOptions(args: string[], program: EdgeProgram): EdgeOptio
     port: whole('port', values.port ?? String(program.port), 0, 65_535),
     host: values.host ?? '127.0.0.1',
     threads: whole('threads', values.threads ?? String(defaultThreads), 1, maxThreads),
+    nice: whole('nice', values.nice ?? String(DEFAULT_NICE), 0, 19),
     drainMs: whole('drain', values.drain ?? '50', 0, 3600) * 1000,
   };
 }

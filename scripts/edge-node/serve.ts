@@ -8,6 +8,7 @@ import { Drain, endOnSignals } from './drain.ts';
 import { createFetchServer } from './http.ts';
 import type { EdgeOptions } from './options.ts';
 import { createNodeEdgeServer } from './place.ts';
+import { standBack } from './priority.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface EdgeAddress {
@@ -20,11 +21,12 @@ export interface EdgeAddress {
 }
 
 /** Loads the model and serves it until a signal ends the process. Throws `UsageError` for what the caller can mend. */
-export async function serveEdge({ model, port, host, threads, drainMs }: EdgeOptions): Promise<EdgeAddress> {
+export async function serveEdge({ model, port, host, threads, nice, drainMs }: EdgeOptions): Promise<EdgeAddress> {
   const key = process.env.NEARSIDE_EDGE_KEY || null;
   if (key === null && !/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host))
     throw new UsageError(`--host ${host} can be reached by other machines: set NEARSIDE_EDGE_KEY, here and at the gateway.`);
   const config = parseEdgeConfig({ NEARSIDE_EDGE_MEMORY_BYTES: String(4 * 1024 ** 3), ...process.env });
+  standBack(nice);
   const edge = createNodeEdgeServer(model, config, threads);
   await edge.load();
   const drain = new Drain();

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { get as getByTls } from 'node:https';
 import { createRequire } from 'node:module';
+import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -149,6 +150,10 @@ const askAnew = (url: string): Promise<number | string> =>
 /** A server that is told to finish closes connections without a request, perhaps just when one is written to it: such a one is tried again. */
 const again = (request: () => Promise<Response>): Promise<Response> =>
   request().catch((error: Error) => (/other side closed|ECONNRESET/.test(String(error.cause)) ? request() : Promise.reject(error)));
+
+it('has the engine stand back for other programs of the machine', () => {
+  expect(getPriority(edge.process.pid!)).toBeGreaterThanOrEqual(10);
+});
 
 it('serves https by file', async () => {
   const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(ROOT, 'test/fixtures/tls', name)) as [string, string];
