@@ -1,6 +1,6 @@
 import type { ModelConfig } from '../../models/config.ts';
 import { checksum } from '../../models/pack/checksum.ts';
-import { packedType, planLayout } from '../../models/pack/layout.ts';
+import { packedType, planLayout, type TypeOf } from '../../models/pack/layout.ts';
 import { MAX_FILE_BYTES, type Manifest, type WeightType } from '../../models/pack/manifest.ts';
 import { quantizeQ4, quantizeQ8 } from '../../models/pack/quantize.ts';
 import type { Pack } from '../../models/pack/reader.ts';
@@ -19,6 +19,8 @@ export interface MemoryPackOptions {
   tokenCount?: number;
   /** Small files make a small model's tensors come in several parts. */
   maxFileBytes?: number;
+  /** Type of each tensor. Default: all matrices have the quantization's. */
+  typeOf?: TypeOf;
 }
 
 /** A pack in memory from row-major tensors in the manifest's names, made with the packer's own layout, quantizers and tiles. */
@@ -26,15 +28,19 @@ export function memoryPack(
   config: ModelConfig,
   tensors: Map<string, Float32Array>,
   quantization: WeightType,
-  { tokenCount = config.vocabSize, maxFileBytes = MAX_FILE_BYTES }: MemoryPackOptions = {},
+  {
+    tokenCount = config.vocabSize,
+    maxFileBytes = MAX_FILE_BYTES,
+    typeOf = (tensor) => packedType(tensor, quantization),
+  }: MemoryPackOptions = {},
 ): MemoryPack {
-  const layout = planLayout(config, quantization, maxFileBytes);
+  const layout = planLayout(config, quantization, maxFileBytes, typeOf);
   const contents = layout.files.map(({ bytes }) => new Uint8Array(bytes));
   for (const tensor of tensorGroups(config).flatMap((group) => group.tensors)) {
     const columns = tensor.shape.at(-1)!;
     for (const part of layout.tensors[tensor.name]!.parts) {
       const rows = tensors.get(tensor.name)!.subarray(part.row * columns, (part.row + part.rows) * columns);
-      contents[part.file]!.set(packRows(tensor, quantization, rows, part.rows, columns), part.offset);
+      contents[part.file]!.set(packRows(tensor, typeOf(tensor), rows, part.rows, columns), part.offset);
     }
   }
   const files = new Map(layout.files.map(({ name }, i) => [name, contents[i]!]));
@@ -66,8 +72,7 @@ export function memoryPack(
   return { manifest, storage, files, reads, file: async ({ name }) => files.get(name)! };
 }
 
-function packRows(tensor: TensorShape, quantization: WeightType, values: Float32Array, rows: number, columns: number): Uint8Array {
-  const type = packedType(tensor, quantization);
+function packRows(tensor: TensorShape, type: WeightType, values: Float32Array, rows: number, columns: number): Uint8Array {
   if (tensor.storage === 'plain') return new Uint8Array(values.slice().buffer);
   if (type === 'f32') return new Uint8Array(tileFloats(values, rows, columns).buffer);
   return tileBlocks(type, type === 'q4_0' ? quantizeQ4(values) : quantizeQ8(values), rows, columns);

@@ -60,10 +60,16 @@ function roundBlock(x: Float32Array, levels: number): { q: number[]; scale: numb
   return { q: Array.from(x, (value) => nearest(fround(value / scale))), scale };
 }
 
+/** What is multiplied: q8_0 with activations of its own, or with those that a q4_0 matrix has been multiplied with. */
+type Case = 'q4_0' | 'q8_0' | 'q8_0 after q4_0';
+const CASES: Case[] = ['q4_0', 'q8_0', 'q8_0 after q4_0'];
+const typeOf = (which: Case): 'q4_0' | 'q8_0' => (which === 'q4_0' ? 'q4_0' : 'q8_0');
+
 /** y = W x by the definition: integer sums per block, then float32 operations in the order of the blocks. */
-function scalarProduct(type: 'q4_0' | 'q8_0', bytes: Uint8Array, rows: number, x: Float32Array): Float32Array {
+function scalarProduct(which: Case, bytes: Uint8Array, rows: number, x: Float32Array): Float32Array {
+  const type = typeOf(which);
   const blocks = x.length / 32;
-  const rounded = Array.from({ length: blocks }, (_, b) => roundBlock(x.subarray(b * 32, b * 32 + 32), type === 'q4_0' ? 127 : 32767));
+  const rounded = Array.from({ length: blocks }, (_, b) => roundBlock(x.subarray(b * 32, b * 32 + 32), which === 'q8_0' ? 32767 : 127));
   const [tile, scalesAt] = type === 'q4_0' ? [144, 128] : [272, 256];
   return Float32Array.from({ length: rows }, (_, row) => {
     let y = 0;
@@ -86,7 +92,7 @@ function scalarProduct(type: 'q4_0' | 'q8_0', bytes: Uint8Array, rows: number, x
 /** y [tokens, rows] by the kernels, the matrix in parts that begin at `cuts`. */
 function kernelProduct(
   build: Build,
-  type: WeightType,
+  which: Case | 'f32',
   bytes: Uint8Array,
   rows: number,
   x: Float32Array,
@@ -95,23 +101,33 @@ function kernelProduct(
   sums: 16 | 32 = 32,
 ): Float32Array[] {
   const { kernel, memory, place, room, floats } = kernelMemory(build);
+  const type = which === 'f32' ? which : typeOf(which);
   const columns = x.length / tokens;
   const width = Math.ceil(rows / 8) * 8;
   const group = matrixBytes(type, 8, columns);
-  const matrix = room(structBytes(MATRIX));
+  const record = (of: WeightType, ofRows: number, partCount: number, parts: number) => {
+    const at = room(structBytes(MATRIX));
+    writeStruct(memory.buffer, at, MATRIX, { type: TYPES[of], rows: ofRows, columns, partCount, parts });
+    return at;
+  };
   const parts = room(cuts.length * structBytes(PART));
   cuts.forEach((firstRow, i) => {
     const end = cuts[i + 1] ?? rows;
     const data = place(bytes.subarray((firstRow / 8) * group, Math.ceil(end / 8) * group));
     writeStruct(memory.buffer, parts + i * structBytes(PART), PART, { firstRow, rows: end - firstRow, data });
   });
-  writeStruct(memory.buffer, matrix, MATRIX, { type: TYPES[type], rows, columns, partCount: cuts.length, parts });
+  const matrix = record(type, rows, cuts.length, parts);
   kernel.setProductScratch(room(9 * Math.ceil(columns / 32) * 288), sums);
   // Lines beyond the last token are read: fill them with what would spoil everything.
   const lines = new Float32Array(columns * (tokens + 3)).fill(Number.NaN);
   lines.set(x);
   const y = room((tokens + 3) * width * 4);
   kernel.input(place(lines), columns, tokens);
+  if (which === 'q8_0 after q4_0') {
+    const part = room(structBytes(PART));
+    writeStruct(memory.buffer, part, PART, { firstRow: 0, rows: 8, data: place(tiles('q4_0', 8, columns, 'random')) });
+    kernel.product(record('q4_0', 8, 1, part), y);
+  }
   kernel.product(matrix, y);
   return Array.from({ length: tokens }, (_, t) => floats(y + t * width * 4, rows));
 }
@@ -119,7 +135,9 @@ function kernelProduct(
 const bits = (values: Float32Array): Uint32Array => new Uint32Array(values.slice().buffer);
 
 describe.each(BUILDS)('integer products, %s build', (build) => {
-  describe.each(['q4_0', 'q8_0'] as const)('%s', (type) => {
+  describe.each(CASES)('%s', (which) => {
+    const type = typeOf(which);
+
     it.each<[number, number, Fill, Input]>([
       [64, 128, 'random', 'random'],
       [40, 96, 'random', 'random'],
@@ -137,11 +155,11 @@ describe.each(BUILDS)('integer products, %s build', (build) => {
       const bytes = tiles(type, rows, columns, fill);
       const x = inputs(columns * 7, input);
       const expected = Array.from({ length: 7 }, (_, t) =>
-        bits(scalarProduct(type, bytes, rows, x.subarray(t * columns, (t + 1) * columns))),
+        bits(scalarProduct(which, bytes, rows, x.subarray(t * columns, (t + 1) * columns))),
       );
       for (const sums of [16, 32] as const) {
         for (const tokens of [1, 2, 7]) {
-          const computed = kernelProduct(build, type, bytes, rows, x.subarray(0, tokens * columns), tokens, [0], sums);
+          const computed = kernelProduct(build, which, bytes, rows, x.subarray(0, tokens * columns), tokens, [0], sums);
           expect(computed.map(bits)).toEqual(expected.slice(0, tokens));
         }
       }
@@ -151,15 +169,15 @@ describe.each(BUILDS)('integer products, %s build', (build) => {
       const [rows, columns] = [104, 160];
       const bytes = tiles(type, rows, columns, 'negative scales');
       const x = inputs(columns * tokens, 'random');
-      kernelProduct(build, type, bytes, rows, x, tokens).forEach((line, t) => {
-        expect(bits(line)).toEqual(bits(scalarProduct(type, bytes, rows, x.subarray(t * columns, (t + 1) * columns))));
+      kernelProduct(build, which, bytes, rows, x, tokens).forEach((line, t) => {
+        expect(bits(line)).toEqual(bits(scalarProduct(which, bytes, rows, x.subarray(t * columns, (t + 1) * columns))));
       });
     });
 
     it('a matrix in parts equals one in a piece', () => {
       const bytes = tiles(type, 133, 64, 'random');
       const x = inputs(64 * 5, 'random');
-      expect(kernelProduct(build, type, bytes, 133, x, 5, [0, 32, 96])).toEqual(kernelProduct(build, type, bytes, 133, x, 5));
+      expect(kernelProduct(build, which, bytes, 133, x, 5, [0, 32, 96])).toEqual(kernelProduct(build, which, bytes, 133, x, 5));
     });
   });
 

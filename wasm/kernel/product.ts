@@ -2,11 +2,12 @@
  * y = W x for one or several tokens, whatever the weight type. `input` names the activations, `product` multiplies them with a matrix; they are rounded to
  * integers when the first matrix wants that, and only once for all that share them.
  */
-import { F32, Matrix, Part, Q4_0 } from './model';
+import { F32, Matrix, Part, Q4_0, Q8_0 } from './model';
 import { gemmF32, gemvF32 } from './product-f32';
 import { gemvQ4Plain, quadQ4Plain } from './product-q4-plain';
 import { gemvQ4, int32SumsAreFaster, pairQ4, quadQ4 } from './product-q4-relaxed';
 import { gemvQ8, quadQ8 } from './product-q8';
+import { gemvQ8Bytes, quadQ8Bytes } from './product-q8-relaxed';
 import { BYTES, BYTES_QUAD, BYTES_SPLIT, NIBBLE_PAIRS, PAIRS, PAIRS_QUAD, quantizeRow } from './quantize';
 import { barrier, shareEnd, shareFirst } from './team';
 import { Q4_TILE, Q8_TILE } from './tile';
@@ -75,6 +76,12 @@ function prepare(format: i32): void {
   barrier();
 }
 
+/** Which activations a matrix is multiplied with. q8_0 takes the int8 that a q4_0 matrix of the same input has left, rather than round a second time. */
+function formatFor(type: i32): i32 {
+  if (type == F32) return NONE;
+  return type == Q4_0 || rounded == q4Format ? q4Format : PAIRS;
+}
+
 /** Row distance of a product's result, in floats: rows rounded up to whole groups. */
 export function widthOf(w: Matrix): i32 {
   return (w.rows + 7) & ~7;
@@ -89,7 +96,7 @@ export function product(w: Matrix, y: usize): void {
  * Rows `first` to `first + count - 1` of W x, each member its share; `first` is a multiple of 32. Lines of y lie `width` floats apart, and `count` rounded up to 8 is written.
  */
 export function productRows(w: Matrix, first: i32, count: i32, y: usize, width: i32): void {
-  prepare(w.type == F32 ? NONE : w.type == Q4_0 ? q4Format : PAIRS);
+  prepare(formatFor(w.type));
   const skip = shareFirst(count, RUN);
   multiplyRows(w, first + skip, shareEnd(count, RUN) - skip, y + (<usize>skip << 2), width);
 }
@@ -121,12 +128,12 @@ function multiply(type: i32, data: usize, skip: i32, count: i32, y: usize, width
     groups -= some;
     let at = quads, to = y, left = tokens;
     for (; left > 2; left -= 4) {
-      multiplyQuad(format, data, at, to, some, line);
+      multiplyQuad(type, format, data, at, to, some, line);
       at += quad;
       to += line << 2;
     }
-    if (left == 2) multiplyPair(format, data, at, to, some, line);
-    else if (left == 1) multiplyOne(format, data, at, to, some);
+    if (left == 2) multiplyPair(type, format, data, at, to, some, line);
+    else if (left == 1) multiplyOne(type, format, data, at, to, some);
     data += <usize>some * group;
     y += <usize>some << 5;
   }
@@ -134,32 +141,36 @@ function multiply(type: i32, data: usize, skip: i32, count: i32, y: usize, width
 
 /*
  * A quad's first one, two or four tokens. In the relaxed build q4_0 has BYTES or BYTES_SPLIT; a condition known when compiling keeps relaxed instructions out of
- * the plain build.
+ * the plain build. q8_0 reads either, whose difference is in what q4_0 alone needs.
  */
 
-function multiplyOne(format: i32, w: usize, at: usize, y: usize, groups: i32): void {
+function multiplyOne(type: i32, format: i32, w: usize, at: usize, y: usize, groups: i32): void {
   const blocks = columns >> 5;
-  if (format == PAIRS) return gemvQ8(w, at, y, groups, blocks);
+  if (format == PAIRS) return gemvQ8<i16>(w, at, y, groups, blocks);
   if (ASC_FEATURE_RELAXED_SIMD) {
-    if (format == BYTES) gemvQ4<i32>(w, at, y, groups, blocks);
+    if (type == Q8_0) gemvQ8Bytes(w, at, y, groups, blocks);
+    else if (format == BYTES) gemvQ4<i32>(w, at, y, groups, blocks);
     else gemvQ4<i16>(w, at, y, groups, blocks);
-  } else gemvQ4Plain(w, at, y, groups, blocks);
+  } else if (type == Q8_0) gemvQ8<i8>(w, at, y, groups, blocks);
+  else gemvQ4Plain(w, at, y, groups, blocks);
 }
 
-function multiplyPair(format: i32, w: usize, at: usize, y: usize, groups: i32, line: usize): void {
-  if (ASC_FEATURE_RELAXED_SIMD) {
+function multiplyPair(type: i32, format: i32, w: usize, at: usize, y: usize, groups: i32, line: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD && type == Q4_0) {
     if (format == BYTES) return pairQ4<i32>(w, at, y, groups, columns >> 5, line);
-    if (format == BYTES_SPLIT) return pairQ4<i16>(w, at, y, groups, columns >> 5, line);
+    return pairQ4<i16>(w, at, y, groups, columns >> 5, line);
   }
-  multiplyOne(format, w, at, y, groups);
-  multiplyOne(format, w, at + 4, y + line, groups);
+  multiplyOne(type, format, w, at, y, groups);
+  multiplyOne(type, format, w, at + 4, y + line, groups);
 }
 
-function multiplyQuad(format: i32, w: usize, at: usize, y: usize, groups: i32, line: usize): void {
+function multiplyQuad(type: i32, format: i32, w: usize, at: usize, y: usize, groups: i32, line: usize): void {
   const blocks = columns >> 5;
-  if (format == PAIRS) return quadQ8(w, at, y, groups, blocks, line);
+  if (format == PAIRS) return quadQ8<i16>(w, at, y, groups, blocks, line);
   if (ASC_FEATURE_RELAXED_SIMD) {
-    if (format == BYTES) quadQ4<i32>(w, at, y, groups, blocks, line);
+    if (type == Q8_0) quadQ8Bytes(w, at, y, groups, blocks, line);
+    else if (format == BYTES) quadQ4<i32>(w, at, y, groups, blocks, line);
     else quadQ4<i16>(w, at, y, groups, blocks, line);
-  } else quadQ4Plain(w, at, y, groups, blocks, line);
+  } else if (type == Q8_0) quadQ8<i8>(w, at, y, groups, blocks, line);
+  else quadQ4Plain(w, at, y, groups, blocks, line);
 }

@@ -1,7 +1,8 @@
 /**
  * Activations rounded to integers per block of 32: scale = max|x| / levels, q = x / scale to nearest (ties to even). The integer kernels multiply them with
  * the integer weights, so a block's sum is exact. q4_0 takes int8 (127 levels), which relaxed SIMD multiplies fastest; q8_0 is multiplied as int16 anyway, so
- * it takes int16 (32767 levels) at no cost: with int8, SmolLM2-135M chooses another token than in float at 4 % of positions.
+ * it takes int16 (32767 levels) at no cost: with int8, SmolLM2-135M chooses another token than in float at 4 % of positions. Only where a q4_0 matrix has the same
+ * input does q8_0 take its int8: to round once more would cost more than it brings.
  *
  * Four tokens lie together in a quad: words of 4 bytes, each with its place for tokens 0 to 3, so that one load brings what four tokens need. Last come the
  * scale and the correction of each. `scale` is stored times 2^112: the weights' fp16 scales are turned into floats by two shifts, which leaves them 2^-112 too
