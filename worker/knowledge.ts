@@ -17,7 +17,12 @@ const decisionLifetime = 60_000;
 const mostDecisions = 1_024;
 
 /** For whom an estimate is made. */
-type Asker = Pick<Features, 'kind'> & { caller: string };
+interface Asker {
+  kind: Features['kind'];
+  caller: string;
+  /** Of origins, where its data may go; null for anywhere. */
+  regions?: string[] | null;
+}
 
 /**
  * What this isolate knows of the routes, as values: what engine and monitor said last, what outcomes have told, and the last decisions. Nobody is asked for it. An isolate
@@ -53,12 +58,12 @@ export class Knowledge {
   estimates(
     edge: { directory: EdgeDirectory; state: EdgeState } | null,
     pools: readonly Pool[],
-    { caller, kind }: Asker,
+    { caller, kind, regions = null }: Asker,
     now: number,
   ): Estimates {
     return {
       edge: edge && this.#estimateEdge(edge.directory, edge.state, now),
-      origins: pools.map((pool) => this.#estimateOrigin(pool, now)),
+      origins: pools.map((pool) => this.#estimateOrigin(pool, regions, now)),
       answer: estimateAnswer(this.#learned.lengths, caller, kind),
     };
   }
@@ -69,7 +74,7 @@ export class Knowledge {
     return estimateEdge(state, { price: this.#edgePrice, contextTokens, calibration }, seen, now);
   }
 
-  #estimateOrigin(pool: Pool, now: number): OriginEstimate {
+  #estimateOrigin(pool: Pool, regions: string[] | null, now: number): OriginEstimate {
     const { model, endpoints, quality } = pool.config;
     let learned = this.#pools.get(model);
     if (!learned || now - learned.at > figuresLifetime) {
@@ -84,7 +89,7 @@ export class Knowledge {
       regions: endpoints.map(({ region }) => region),
       quality: quality ?? 1,
     };
-    return estimateOrigin({ model, failure: null }, traits, [...poolFigures(pool, now), ...learned.figures], now);
+    return estimateOrigin({ model, failure: null }, traits, [...poolFigures(pool, now, regions), ...learned.figures], now);
   }
 
   /** The route taken for this key and kind lately where both could be; null when there was none. */

@@ -2,6 +2,7 @@ import type { FailureKind } from '../../worker/origin/failure.ts';
 import type { Estimates } from '../../worker/routing/estimates.ts';
 import type { Outcome } from '../../worker/routing/figures.ts';
 import { gateVerdict } from '../../worker/routing/gate.ts';
+import { wasAsleep } from '../../worker/routing/learning.ts';
 import type { Chosen, Expected, Features, Gate } from '../../worker/routing/types.ts';
 import { edgeModel, originModel, type SimGateway } from './gateway.ts';
 import { qualityAfterGate } from './quality.ts';
@@ -250,7 +251,7 @@ export class Attempt {
   #learn(
     { expected }: Chosen,
     run: Run,
-    seen: Omit<Outcome, 'at' | 'key' | 'kind' | 'route' | 'model' | 'predicted' | 'totalMs' | 'promptTokens' | 'pool' | 'free'>,
+    seen: Omit<Outcome, 'at' | 'key' | 'kind' | 'route' | 'model' | 'predicted' | 'totalMs' | 'promptTokens' | 'pool' | 'free' | 'asleep'>,
   ): void {
     const { now } = this.#gateway.world.clock;
     const { key, kind, promptTokens } = this.#placed.request;
@@ -264,6 +265,10 @@ export class Attempt {
       predicted: predicted?.line ?? null,
       totalMs: now - run.startedAt,
       promptTokens,
+      asleep:
+        run.route === 'origin' && predicted && seen.end !== 'failed'
+          ? wasAsleep(this.#placed.estimates.origins[0]!, predicted.line, { ...seen, totalMs: now - run.startedAt })
+          : null,
       ...(seen.end === 'escalated' ? { pool: null, free: false } : this.#traffic),
       ...seen,
     });

@@ -5,9 +5,10 @@ import { callEdge, type EdgeCall } from '../edge/call.ts';
 import type { EdgeDirectory } from '../edge/directory.ts';
 import type { EdgeAnswered } from '../edge/tally.ts';
 import type { Knowledge } from '../knowledge.ts';
-import type { Outcomes } from '../observe/outcomes.ts';
+import type { Actual, Outcomes } from '../observe/outcomes.ts';
 import { ChainFailure, type OriginDirectory } from '../origin/directory.ts';
 import type { TokenCounts } from '../origin/usage.ts';
+import { wasAsleep } from '../routing/learning.ts';
 import type { Chosen, Limits, Route } from '../routing/types.ts';
 import { estimateHeader } from './explain.ts';
 import { modelOf, type Placement, placeExactly, type Refused } from './placement.ts';
@@ -79,7 +80,7 @@ export class Asker {
       ended(went: EdgeAnswered) {
         // By now the decision may be another one: that for the edge was the one made with the exact count, or this.
         const decided = placement.chosen.route === 'edge' ? placement.chosen : chosen;
-        const actual = { ...went, route: 'edge', model: modelOf(decided, 'edge'), gated: gate !== null } as const;
+        const actual = { ...went, route: 'edge', model: modelOf(decided, 'edge'), gated: gate !== null, asleep: null } as const;
         outcomes.record(placement, decided, { ...actual, undisturbed: went.undisturbed && undisturbed });
       },
     };
@@ -117,7 +118,7 @@ function watchOrigin(placement: Placement, signal: AbortSignal, outcomes: Outcom
   const { request, chosen, features } = placement;
   const disturbed = placement.disturbed || (chosen.expected.origin?.parts.queueMs ?? 0) > noWait;
   const startedAt = Date.now();
-  let head: { model: string; ttftMs: number | null; undisturbed: boolean } | null = null;
+  let head: { model: string; ttftMs: number | null; undisturbed: boolean; noted: boolean } | null = null;
   let end: { counts: TokenCounts; complete: boolean; totalMs: number } | null = null;
   const record = () => {
     if (!head || !end) return;
@@ -125,14 +126,22 @@ function watchOrigin(placement: Placement, signal: AbortSignal, outcomes: Outcom
     const whole = (completionTokens ?? 0) >= (features.maxTokens ?? Number.POSITIVE_INFINITY) ? 'length' : 'stop';
     const ended = end.complete ? whole : signal.aborted ? 'cancelled' : 'failed';
     const counts = { promptTokens, completionTokens: completionTokens ?? 0, cachedTokens: 0 };
-    outcomes.record(placement, chosen, { ...head, ...counts, route: 'origin', totalMs: end.totalMs, end: ended, gated: false });
+    const { noted, ...known } = head;
+    const actual = { ...known, ...counts, totalMs: end.totalMs };
+    const asleep = end.complete && !noted ? wasAsleepAt(placement, chosen, actual) : null;
+    outcomes.record(placement, chosen, { ...actual, route: 'origin', end: ended, gated: false, asleep });
   };
   return {
     answered(model: string, notes: string[]) {
       const ms = Date.now() - startedAt;
       // Some platforms hold a request while a node is started.
       const started = placement.estimates.origins.some((one) => one.model === model && one.startSeconds > 0 && ms > 500 * one.startSeconds);
-      head = { model, ttftMs: request.stream ? ms : null, undisturbed: notes.length === 0 && !disturbed && !started };
+      head = {
+        model,
+        ttftMs: request.stream ? ms : null,
+        undisturbed: notes.length === 0 && !disturbed && !started,
+        noted: notes.length > 0,
+      };
       record();
     },
     onEnd(counts: TokenCounts, complete: boolean) {
@@ -142,4 +151,15 @@ function watchOrigin(placement: Placement, signal: AbortSignal, outcomes: Outcom
       record();
     },
   };
+}
+
+/** Null where it was not the model that had been expected to answer. */
+function wasAsleepAt(
+  { estimates }: Placement,
+  { expected }: Chosen,
+  actual: Pick<Actual, 'model' | 'ttftMs' | 'totalMs' | 'completionTokens'>,
+) {
+  const origin = estimates.origins.find(({ model }) => model === actual.model);
+  if (!origin || expected.origin?.model !== actual.model) return null;
+  return wasAsleep(origin, expected.origin.line, actual);
 }

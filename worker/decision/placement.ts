@@ -67,7 +67,7 @@ export class Placer {
     const plain = extractFeatures(request, knowledge.correction);
     const pools = await origins.candidates(plain.model === autoModel ? null : plain.model, request, plain.promptBytes);
     const now = Date.now();
-    const asker = { caller: call.caller, kind: plain.kind };
+    const asker = { caller: call.caller, kind: plain.kind, regions: policy.residency.originRegions };
     const estimates = knowledge.estimates(edge && { directory: edge, state: await edge.state() }, pools, asker, now);
     const escalatedEarlier = await escalations.includes(call.caller, request.body.messages);
     const known = { ...plain, escalatedEarlier, previousRoute: knowledge.previousRoute(asker, now) };

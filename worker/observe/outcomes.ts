@@ -8,7 +8,17 @@ import { log } from './log.ts';
 /** What a route did with a request. Times in milliseconds from when it was asked. */
 export type Actual = Pick<
   Outcome,
-  'route' | 'model' | 'ttftMs' | 'totalMs' | 'promptTokens' | 'cachedTokens' | 'completionTokens' | 'end' | 'gated' | 'undisturbed'
+  | 'route'
+  | 'model'
+  | 'ttftMs'
+  | 'totalMs'
+  | 'promptTokens'
+  | 'cachedTokens'
+  | 'completionTokens'
+  | 'end'
+  | 'gated'
+  | 'undisturbed'
+  | 'asleep'
 >;
 
 /** The decision log, and what is learnt from it. */

@@ -57,6 +57,7 @@ export class Endpoint {
   #typicalTokens = 0;
   #seen: Observation | null = null;
   #hangs = false;
+  #answeredAt = 0;
 
   constructor(config: EndpointConfig) {
     this.config = config;
@@ -68,6 +69,22 @@ export class Endpoint {
 
   get inFlight(): number {
     return this.#flights.size;
+  }
+
+  /** When a first token, or a whole answer, came from there for the last time; 0 before the first. */
+  get answeredAt(): number {
+    return this.#answeredAt;
+  }
+
+  /** For how long the oldest stream there has been waiting for its first token, milliseconds; 0 for none. */
+  longestWait(now: number): number {
+    const waiting = [...this.#flights].filter(({ stream, waiting }) => stream && waiting);
+    return Math.max(0, ...waiting.map(({ startedAt }) => now - startedAt));
+  }
+
+  /** Some request there has its first token and not its last. */
+  get isAnswering(): boolean {
+    return [...this.#flights].some(({ waiting }) => !waiting);
   }
 
   /** What the monitor saw last; null before it has said anything. */
@@ -176,6 +193,7 @@ export class Endpoint {
    */
   answered(flight: Flight, now: number, wasStream: boolean, prior: number = priorSlowness): void {
     flight.waiting = false;
+    this.#answeredAt = now;
     if (this.#health.outUntil === 0 || flight.whileOut) this.#health = succeeded(this.#health, now);
     this.#pausedUntil = 0;
     this.#hangs = false;

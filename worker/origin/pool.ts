@@ -1,4 +1,5 @@
 import { Budget } from './budget.ts';
+import { readsAll } from './demand.ts';
 import { slowOutlier } from './ejection.ts';
 import { Endpoint, type Flight, priorSlowness } from './endpoint.ts';
 import { fixedTokens, pick } from './pick.ts';
@@ -44,14 +45,20 @@ export class Pool {
     this.endpoints = config.endpoints.map((entry) => known.find((endpoint) => same(endpoint, entry)) ?? new Endpoint(entry));
   }
 
-  /** Whether some endpoint reads all that the prompt consists of. */
-  reads(modalities: string[]): boolean {
-    return this.endpoints.some((endpoint) => readsAll(endpoint, modalities));
+  /** Whether some endpoint in these regions reads all that the prompt consists of. */
+  reads(modalities: string[], regions: string[] | null = null): boolean {
+    return this.endpoints.some((endpoint) => isIn(endpoint, regions) && readsAll(endpoint.config.modalities, modalities));
   }
 
   /** Whether some endpoint is in one of the regions; null is all of them. */
   isIn(regions: string[] | null): boolean {
     return this.endpoints.some((endpoint) => isIn(endpoint, regions));
+  }
+
+  /** The endpoints in these regions, null for all of them; all, where none is there. */
+  within(regions: string[] | null): Endpoint[] {
+    const allowed = this.endpoints.filter((endpoint) => isIn(endpoint, regions));
+    return allowed.length > 0 ? allowed : this.endpoints;
   }
 
   /** Whether some endpoint's context is long enough, or not known. */
@@ -85,7 +92,7 @@ export class Pool {
   }
 
   isSaturated(now: number): boolean {
-    return this.endpoints.every((endpoint) => endpoint.isFull(now) || !endpoint.isAvailable(now));
+    return isSaturated(this.endpoints, now);
   }
 
   /** A first token came. Whoever takes much longer than its peers is left out for a while. */
@@ -118,18 +125,18 @@ export class Pool {
   /** Those that may serve the request and can; all that may, if none is known to be able. */
   #suitable(demand: Demand): Endpoint[] {
     const allowed = this.endpoints.filter((endpoint) => isIn(endpoint, demand.regions ?? null));
-    const reading = allowed.filter((endpoint) => readsAll(endpoint, demand.modalities));
+    const reading = allowed.filter((endpoint) => readsAll(endpoint.config.modalities, demand.modalities));
     const holding = reading.filter((endpoint) => (endpoint.config.context ?? Number.POSITIVE_INFINITY) >= demand.promptTokens);
     return holding.length > 0 ? holding : reading.length > 0 ? reading : allowed;
   }
 }
 
+/** A request sent to any of them now would wait for others' whole answers. */
+export function isSaturated(endpoints: Endpoint[], now: number): boolean {
+  return endpoints.every((endpoint) => endpoint.isFull(now) || !endpoint.isAvailable(now));
+}
+
 /** An endpoint that is nowhere in particular is in none of them. */
 function isIn({ config: { region } }: Endpoint, regions: string[] | null): boolean {
   return regions === null || (region !== null && regions.includes(region));
-}
-
-function readsAll(endpoint: Endpoint, modalities: string[]): boolean {
-  const { modalities: known } = endpoint.config;
-  return known === null || modalities.every((modality) => known.includes(modality));
 }

@@ -25,12 +25,16 @@ export function gateYields(features: Features, edge: Expected, origin: Expected,
 
 /**
  * The origin has to be the worse by as much as is needed to change routes; not so where the edge was taken before, so that neither rule flaps. Of its money only that for
- * starting or keeping a GPU counts: a price per token is what every answer there costs, and no reason to do with a bad one. Nor does a price that is only assumed.
+ * starting or keeping a GPU counts: a price per token is what every answer there costs, and no reason to do with a bad one. Of a GPU whose price is only assumed, neither
+ * that nor the time of its start does, which is assumed with it.
  */
 function isOutweighed(useless: number, { previousRoute }: Features, origin: Expected, policy: Policy): boolean {
   if (!policy.yields) return false;
   const { usd, parts, priced, score } = origin;
-  const extra = score - policy.weights.cost * (priced ? usd - parts.startUsd : usd);
+  const { weights } = policy;
+  const extra = priced
+    ? score - weights.cost * (usd - parts.startUsd)
+    : score - weights.cost * usd - (weights.latency * parts.startMs) / 1000;
   const margin = previousRoute === 'edge' ? 0 : policy.hysteresis * extra;
   return extra - useless > margin;
 }

@@ -49,6 +49,7 @@ function whyBetter(features: Features, edge: Expected, origin: Expected, route: 
   const gains: [Reason, number][] = [
     ['cheaper', weights.cost * (other.usd - chosen.usd)],
     ['faster', weights.latency * (seconds(other) - seconds(chosen))],
+    ['spares_others', (weights.latency * (other.parts.othersMs - chosen.parts.othersMs)) / 1000],
     ['better_answer', weights.quality * (chosen.quality - other.quality)],
   ];
   const sum = gains.reduce((total, [, gain]) => total + Math.max(0, gain), 0);

@@ -42,7 +42,7 @@ function decideAuto(features: Features, estimates: Estimates, policy: Policy): D
   const edge = open.edge ? expectEdge(features, open.edge, estimates.answer, policy) : null;
   if (edge && origin) return decideBetween(features, edge, origin, open, policy);
   if (edge) return takeEdge(features, edge, null, [open.noOrigin ?? 'no_origin']);
-  if (origin) return takeOrigin(origin, null, open.against, policy);
+  if (origin) return takeOrigin(origin, null, [...open.against, ...doubts(origin, open)], policy);
   return nobody(open, estimates.edge, policy.limits);
 }
 
@@ -60,7 +60,11 @@ function decideBetween(features: Features, bare: EdgeExpected, origin: Expected,
     const yielded: Reason[] = given && !gate ? ['gate_yields'] : [];
     return { ...takeEdge(features, edge, origin, [...first, ...reasons, ...yielded]), gate, race };
   }
-  return { ...takeOrigin(origin, edge, reasons, policy), race };
+  return { ...takeOrigin(origin, edge, [...reasons, ...doubts(origin, open)], policy), race };
+}
+
+function doubts({ model }: Expected, { origins }: Open): Reason[] {
+  return origins.some((origin) => origin.model === model && origin.out) ? ['origin_maybe_down'] : [];
 }
 
 /** The pool of the lowest score; the preferred one unless another is clearly better. */

@@ -49,7 +49,16 @@ export const answerPrior: Quantiles = { p50: 150, p95: 600 };
 const priorSpread: Spread = { p50: 1, p95: 2 };
 
 /** After so many milliseconds, half of a figure's weight has gone to its prior. Loads change in seconds, rates with deployments. */
-const halfLives = { load: 5_000, rate: 600_000, traffic: 600_000, cold: 30_000, edgeWarm: 90_000, keptUp: 300_000 };
+const halfLives = {
+  load: 5_000,
+  rate: 600_000,
+  traffic: 600_000,
+  cold: 30_000,
+  edgeWarm: 90_000,
+  keptUp: 300_000,
+  letGo: 30_000,
+  asleep: 21_600_000,
+};
 
 /** Clocks of other machines may be ahead by so much; figures from later than that are not believed. */
 const clockSkewMs = 5_000;
@@ -97,8 +106,7 @@ export function estimateOrigin(state: OriginState, traits: OriginTraits, seen: S
   const saturated = linear(0, findFlag(figures, 'saturated'), load);
   const tpot = find(figures, 'tpotMs', 0.1, 10_000);
   const ttftBase = find(figures, 'ttftBaseMs', 1, 120_000);
-  // A service that bills tokens is there; a GPU that is scaled to zero may be gone by now, and one that was not there may have been started.
-  const warmth = isGpu && price.keepSeconds !== null ? originPriors.gpuWarmth : originPriors.serviceWarmth;
+  const idleMs = lastOf(figures, 'busy');
   return {
     model: state.model,
     failure: state.failure,
@@ -111,7 +119,9 @@ export function estimateOrigin(state: OriginState, traits: OriginTraits, seen: S
     slots,
     serviceMs: find(figures, 'serviceMs', 1, 600_000)?.value ?? null,
     use: Math.max(linear(originPriors.use, useOf(figures, slots), load), saturated),
-    warmth: 1 - probability(1 - warmth, findFlag(figures, 'cold'), halfLives.cold, halfLives.keptUp),
+    warmth: warmthOf(figures, isGpu ? price.keepSeconds : null, idleMs),
+    idleMs,
+    out: probability(0, findFlag(figures, 'out'), load, load) > 0.5,
     hanging: probability(0, findFlag(figures, 'hanging'), load, load) > 0.5,
     committedPerSecond: linear(originPriors.committedPerSecond, find(figures, 'committedPerSecond', 0, 100_000), traffic),
     freePerSecond: linear(originPriors.freePerSecond, find(figures, 'freePerSecond', 0, 100_000), traffic),
@@ -124,6 +134,21 @@ export function estimateOrigin(state: OriginState, traits: OriginTraits, seen: S
     quality: Math.min(1, Math.max(0, traits.quality)),
     measured: tpot !== null || ttftBase !== null,
   };
+}
+
+/**
+ * Probability that a node is up. A service that bills tokens is there; a GPU that is scaled to zero is there while it is kept after its last request, may be gone then,
+ * as often as it was found to be, and may have been started since it was seen not to be there.
+ * @param keepSeconds null for one that is not scaled to zero
+ */
+function warmthOf(figures: Dated<OriginFigures>[], keepSeconds: number | null, idleMs: number | null): number {
+  const sleepy = linear(1 - originPriors.gpuWarmth, find(figures, 'asleep', 0, 1), halfLives.asleep);
+  const prior = keepSeconds === null ? 1 - originPriors.serviceWarmth : sleepy;
+  const seen = findFlag(figures, 'cold');
+  const cold = probability(prior, seen, halfLives.cold, halfLives.keptUp);
+  if (seen?.value === 1 || idleMs === null) return 1 - cold;
+  const age = Math.max(0, idleMs - 1000 * (keepSeconds ?? 0));
+  return 1 - Math.min(cold, linear(prior, { value: 0, age }, halfLives.letGo));
 }
 
 interface Dated<T> {
@@ -164,6 +189,12 @@ function findFlag<T>(figures: Dated<T>[], name: keyof T): Found | null {
     if (typeof value === 'boolean') return { value: value ? 1 : 0, age };
   }
   return null;
+}
+
+/** For how long it has not been so, as far as anyone says; null where nobody says that it was. */
+function lastOf<T>(figures: Dated<T>[], name: keyof T): number | null {
+  const ages = figures.flatMap(({ values, age }) => (values[name] === true ? [age] : []));
+  return ages.length > 0 ? Math.min(...ages) : null;
 }
 
 function findSpread<T extends { ttftSpread?: Spread | null; totalSpread?: Spread | null }>(

@@ -64,6 +64,10 @@ export interface OriginEstimate extends OriginState {
   use: number;
   /** Probability that a node is up. */
   warmth: number;
+  /** Since somebody's request was being answered there for the last time, as far as known; null: never. */
+  idleMs: number | null;
+  /** Every node has failed and is left out for a while: to be asked only where no other pool may be. */
+  out: boolean;
   /** To be asked only where nobody else may answer: that may cost a timeout. */
   hanging: boolean;
   /** Requests per second that only an origin may answer, and such as the edge may answer too. */

@@ -81,6 +81,7 @@ export function gated(
     totalMs: later(edge.totalMs, origin.totalMs, rate),
     usd: edge.usd + rate * origin.usd,
     quality: edge.quality + rate * Math.max(0, origin.quality - edge.quality),
+    parts: { ...edge.parts, othersMs: edge.parts.othersMs + rate * origin.parts.othersMs },
   };
   expected.score = score(expected, features, policy);
   return expected;
@@ -92,8 +93,8 @@ function later(time: Timing, more: Timing, probability: number): Timing {
 }
 
 /** Dollars: see `Weights`. What cannot be computed is never chosen over what can. */
-function score({ usd, quality, ttftMs, totalMs }: Expected, { stream }: Features, { weights, ttftShare }: Policy): number {
-  const seconds = secondsOf(ttftMs, totalMs, stream, ttftShare);
+function score({ usd, quality, ttftMs, totalMs, parts }: Expected, { stream }: Features, { weights, ttftShare }: Policy): number {
+  const seconds = secondsOf(ttftMs, totalMs, stream, ttftShare) + parts.othersMs / 1000;
   const sum = weights.cost * usd + weights.latency * seconds + weights.quality * (1 - quality);
   return Number.isFinite(sum) ? sum : Number.MAX_VALUE;
 }

@@ -55,8 +55,14 @@ export interface OriginFigures {
   serviceMs?: number | null;
   /** Scaled to zero, as far as anyone has seen. False: somebody answered, or was looked at and is there. */
   cold?: boolean | null;
+  /** True: somebody's request was being answered there at that time. */
+  busy?: boolean | null;
+  /** Of the answers that came when nobody had been heard of for longer than a node is kept, the part that had to wait for a start, 0..1. */
+  asleep?: number | null;
   /** A request sent now waits for others' whole answers. */
   saturated?: boolean | null;
+  /** Every node has failed and is left out for a while. */
+  out?: boolean | null;
   /** No node answers, and to find that out again would cost a timeout. */
   hanging?: boolean | null;
   /** Requests per second that only an origin may answer, and such as the edge or this pool may answer, whoever did; of all gateways where this is known. */
@@ -140,6 +146,8 @@ export interface Outcome {
   /** The pool that was chosen or could have been (`expected.origin`), and whether the edge could have answered as well. Null, false: no pool. */
   pool: string | null;
   free: boolean;
+  /** The pool had to be started for it (true), or was up although nobody had been heard of for longer than a node is kept (false); null: it says nothing of that. */
+  asleep: boolean | null;
   /** It met no queue and no start, as far as known: only then times say something about rates. */
   undisturbed: boolean;
 }

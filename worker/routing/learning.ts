@@ -1,6 +1,7 @@
 import { type AnswerLengths, addLength } from './answer-lengths.ts';
 import { edgePriors, originPriors } from './estimate.ts';
-import type { EdgeFigures, OriginFigures, Outcome, Snapshot, Spread } from './figures.ts';
+import type { OriginEstimate } from './estimates.ts';
+import type { EdgeFigures, Line, OriginFigures, Outcome, Snapshot, Spread } from './figures.ts';
 import { addPoint, addTraffic, follow, lineOf, noRegression, type Regression, rateOf, steady, type Traffic } from './moving.ts';
 import { addValue, emptySketch, type QuantileSketch, quantileOf } from './quantile-sketch.ts';
 
@@ -29,6 +30,8 @@ interface LearnedPool extends LearnedRoute {
   tpotMs: number | null;
   committed: Traffic;
   free: Traffic;
+  /** Part of the answers after a long silence that had to wait for a start, and when the last of them came; null before the first. */
+  asleep: { part: number; at: number } | null;
 }
 
 const nothing: LearnedRoute = { asOf: 0, ttftRatio: emptySketch, totalRatio: emptySketch, serviceMs: null, escalationRate: null };
@@ -41,6 +44,8 @@ const leastTokensForTpot = 4;
 /** With fewer outcomes the prior's spread is the better guess. */
 const leastForSpread = 10;
 const escalationSmoothing = 0.05;
+/** Silences are rare, and what follows them is alike. */
+const asleepSmoothing = 0.3;
 
 /** What is known after one more request. An outcome that makes no sense changes nothing. */
 export function learn(learned: Learned, outcome: Outcome): Learned {
@@ -94,16 +99,44 @@ function learnedPools(pools: Learned['pools'], outcome: Outcome): Learned['pools
 
 function newPool(at: number): LearnedPool {
   const { committedPerSecond, freePerSecond } = originPriors;
-  return { ...nothing, ttft: noRegression, tpotMs: null, committed: steady(committedPerSecond, at), free: steady(freePerSecond, at) };
+  return {
+    ...nothing,
+    ttft: noRegression,
+    tpotMs: null,
+    committed: steady(committedPerSecond, at),
+    free: steady(freePerSecond, at),
+    asleep: null,
+  };
 }
 
 function learnedAnswer(pool: LearnedPool, outcome: Outcome): LearnedPool {
   const next = learnedRoute(pool, outcome);
+  if (outcome.asleep !== null) {
+    const before = pool.asleep?.part ?? 1 - originPriors.gpuWarmth;
+    next.asleep = { part: before + asleepSmoothing * ((outcome.asleep ? 1 : 0) - before), at: outcome.at };
+  }
   const { end, undisturbed, ttftMs, totalMs, promptTokens, completionTokens } = outcome;
   if (!undisturbed || ttftMs === null || (end !== 'stop' && end !== 'length')) return next;
   next.ttft = addPoint(pool.ttft, promptTokens, ttftMs);
   if (completionTokens >= leastTokensForTpot) next.tpotMs = follow(pool.tpotMs, (totalMs - ttftMs) / (completionTokens - 1));
   return next;
+}
+
+/**
+ * What an answer says of whether its pool was asleep, for `Outcome.asleep`. Some platforms hold a request while a node is started: then its first token, or what is no
+ * stream, comes later than expected by half of a start or more.
+ * @param origin as it was estimated before
+ * @param predicted without a start
+ */
+export function wasAsleep(
+  { price, startSeconds, idleMs }: OriginEstimate,
+  { beforeMs, tokenMs }: Line,
+  { ttftMs, totalMs, completionTokens }: Pick<Outcome, 'ttftMs' | 'totalMs' | 'completionTokens'>,
+): boolean | null {
+  if (price.by !== 'gpu-hour' || price.keepSeconds === null || startSeconds === 0) return null;
+  const late = ttftMs === null ? totalMs - beforeMs - Math.max(1, completionTokens) * tokenMs : ttftMs - beforeMs - tokenMs;
+  if (late > 500 * startSeconds) return true;
+  return idleMs === null || idleMs > 1000 * price.keepSeconds ? false : null;
 }
 
 /** The figures of the edge that outcomes tell; the engine's own come before them in the list for `estimateEdge`. Null: none yet. */
@@ -122,12 +155,13 @@ export function learnedOrigin(learned: Learned, model: string, now: number): Sna
   if (!pool) return [];
   const traffic = { committedPerSecond: rateOf(pool.committed, now), freePerSecond: rateOf(pool.free, now) };
   const snapshots: Snapshot<OriginFigures>[] = [{ asOf: now, values: traffic }];
+  if (pool.asleep) snapshots.push({ asOf: pool.asleep.at, values: { asleep: pool.asleep.part } });
   if (pool.asOf === 0) return snapshots;
   const { asOf, tpotMs, serviceMs } = pool;
   const line = lineOf(pool.ttft);
   const way = line && Math.min(originPriors.roundTripMs, line.base / 2);
   const speed = line && { roundTripMs: way, ttftBaseMs: Math.max(1, line.base - way!), ttftMsPerToken: line.slope };
-  snapshots.push({ asOf, values: { ...speed, tpotMs, serviceMs, cold: false, ...spreads(pool) } });
+  snapshots.push({ asOf, values: { ...speed, tpotMs, serviceMs, busy: true, ...spreads(pool) } });
   return snapshots;
 }
 

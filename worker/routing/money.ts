@@ -40,13 +40,17 @@ export function originUsd(origin: OriginEstimate, promptTokens: number, outputTo
  *
  *     usd = u · c · busy ÷ slots                      the place it takes from others: nothing on an idle node, its full share on a full one
  *         + grow(u) · c · L ÷ (slots + (λc + λf)·L)   the node that has to be added when those there are full, for L = start + T
- *         + w · c · (up(λc + λf) - up(λc)) ÷ λf       the time that nodes are kept for such requests
+ *         + w · c · K                                 the time that a node is kept longer for it
  *         + (1-w) · c · (start + T) · e^(-λc·T) ÷ (1 + λf·T)    the node that has to be started for them
  *
- * up(λ) = 1 - e^(-λT) is the part of the time that a node with Poisson arrivals is up. So the third part is c·T·e^(-λc·T) when such requests are rare: nearly nothing
- * where others keep the node up anyway, all of the idle time where nobody does. Where they are many and alone it is c ÷ λf, the node's price shared by all of
- * them, because they are all decided alike: each for itself would be "nearly free" on a node that all of them together keep. The second and the fourth part are shared
- * by those that are expected before the node is let go: of a burst by as many as fill it, of steady traffic by all that come meanwhile. A pool that is always on costs the first two. Every part is continuous in every figure.
+ * K, where it is known for how long a node has been idle, t with what the request itself takes: the node is let go so much later, unless one that only an origin may answer
+ * comes before, of which each that comes later would have started it anew:
+ *
+ *     K = (e^(-λc·(T - t)) - e^(-λc·T)) ÷ λc · (1 - λc·start)
+ *
+ * So what is paid is the time since somebody was there: little for whoever comes right behind another, and all together all of it. Where that is not known, the mean over
+ * such requests, all decided alike: (up(λc + λf) - up(λc)) ÷ λf, where up(λ) = 1 - e^(-λT) is the part of the time that a node with Poisson arrivals is up. It is T·e^(-λc·T)
+ * when they are rare, and 1 ÷ λf where they are many and alone. Either way nearly nothing where others keep the node up. The second and the fourth part are shared by those that are expected before the node is let go: of a burst by as many as fill it, of steady traffic by all that come meanwhile. A pool that is always on costs the first two. Every part is continuous in every figure.
  */
 function gpuUsd(origin: OriginEstimate, price: GpuPrice, busyMs: number): Cost {
   const { use, warmth, committedPerSecond, freePerSecond } = origin;
@@ -58,10 +62,19 @@ function gpuUsd(origin: OriginEstimate, price: GpuPrice, busyMs: number): Cost {
   const grown = price.scalesOut ? (growth(use) * perSecond * lease) / sharing : 0;
   if (price.keepSeconds === null) return { usd: place + grown, startUsd: grown };
   const othersKeepIt = Math.exp(-committedPerSecond * kept);
-  const keep = perSecond * othersKeepIt * partUp(freePerSecond, kept);
+  const keep = perSecond * keptSeconds(origin, price.startSeconds, kept, busyMs);
   const start = (perSecond * (price.startSeconds + kept) * othersKeepIt) / (1 + freePerSecond * kept);
   const startUsd = grown + warmth * keep + (1 - warmth) * start;
   return { usd: place + startUsd, startUsd };
+}
+
+/** For how much longer a node is kept for one request more, seconds: K above. */
+function keptSeconds(origin: OriginEstimate, startSeconds: number, kept: number, busyMs: number): number {
+  const { committedPerSecond, freePerSecond, idleMs, use, slots } = origin;
+  if (idleMs === null) return Math.exp(-committedPerSecond * kept) * partUp(freePerSecond, kept);
+  const later = Math.min(kept, (idleMs + busyMs / (1 + use * slots)) / 1000);
+  const without = Math.exp(-committedPerSecond * (kept - later)) * partUp(committedPerSecond, later);
+  return without * Math.max(0, 1 - committedPerSecond * startSeconds);
 }
 
 /** For how long a node that was added is paid at least, seconds, where nothing is scaled to zero. */

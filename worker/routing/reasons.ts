@@ -45,6 +45,7 @@ export const reasonTexts = {
   // Why the chosen route is the better one.
   cheaper: 'It costs less.',
   faster: 'It answers sooner.',
+  spares_others: 'It takes less time from others: from those who wait at the origin, or share the edge.',
   better_answer: 'Its answer is more likely to be good.',
   route_not_allowed: 'The policy or the residency rule forbids the only route that could answer.',
   tie: 'Both routes are equal: the edge it is.',
@@ -53,6 +54,7 @@ export const reasonTexts = {
   queue_long: 'Much of the time at the route not taken would be spent waiting in its queue.',
   origin_far: 'Much of the time at the origin would be spent on the way there.',
   origin_maybe_cold: 'Nobody has heard from the origin for long: it may have to be started.',
+  origin_maybe_down: 'All of the origin has failed lately. It is asked to see whether it is back: if not, it says so at once.',
   gpu_idle: "Most of the origin's price is for GPU time that such requests alone would start or keep a node for.",
   // What becomes of the answer.
   edge_max_tokens_cap: "The client set no limit: the answer ends at the edge's.",

@@ -25,7 +25,10 @@ export interface Open {
 export function openRoutes(features: Features, estimates: Estimates, policy: Policy): Open {
   const allowed = allowedOrigins(estimates.origins, policy);
   const untried = allowed.filter((origin) => origin.failure === null);
-  const there = untried.filter((origin) => !origin.hanging);
+  const there = preferred(
+    untried.filter((origin) => !origin.hanging),
+    ({ out }) => !out,
+  );
   const failure = allowed.find((origin) => origin.failure)?.failure ?? null;
   const against = reasonsAgainstEdge(features, estimates.edge, policy, allowed.length > 0);
   const { model = null } = estimates.edge ?? {};
@@ -39,6 +42,12 @@ export function openRoutes(features: Features, estimates: Estimates, policy: Pol
     noOrigin: origins.length > 0 ? null : reasonAgainstOrigins(estimates.origins, allowed, policy, failure),
     failure,
   };
+}
+
+/** Those that are so; all, where none is. */
+function preferred<T>(all: T[], isSo: (one: T) => boolean): T[] {
+  const some = all.filter(isSo);
+  return some.length > 0 ? some : all;
 }
 
 function reasonsAgainstEdge(features: Features, edge: EdgeEstimate | null, policy: Policy, hasOrigin: boolean): Reason[] {
@@ -87,8 +96,7 @@ export function downReason(failure: Failure): Reason {
 function thatHold(origins: OriginEstimate[], features: Features): OriginEstimate[] {
   if (origins.length < 2) return origins;
   const tokens = promptTokensOf(features) + (features.maxTokens ?? 0);
-  const holding = origins.filter((origin) => (origin.contextTokens ?? Number.POSITIVE_INFINITY) >= tokens);
-  return holding.length > 0 ? holding : origins;
+  return preferred(origins, ({ contextTokens }) => (contextTokens ?? Number.POSITIVE_INFINITY) >= tokens);
 }
 
 /** As counted, else as estimated, else four bytes a token. */

@@ -7,8 +7,8 @@ export interface RouteTiming {
   ttft: Timing;
   total: Timing;
   line: Line;
-  /** Waiting in the queue, waiting for a start (expected), and the way there and back. */
-  parts: { queueMs: number; startMs: number; networkMs: number };
+  /** Waiting in the queue, waiting for a start (expected), and the way there and back; and what others wait longer for this request, all together. */
+  parts: { queueMs: number; startMs: number; networkMs: number; othersMs: number };
   /** Milliseconds of the engine or node that this request takes for itself: its share of the turns it is in. */
   busyMs: number;
 }
@@ -18,6 +18,12 @@ export interface RouteTiming {
  * are not. In between for the kernels here: 11 GMAC/s at one sequence, 24 at many, see docs/decisions/0001-own-kernels.md.
  */
 const turnGrowth = 0.45;
+
+/**
+ * Requests that come before a queue at an origin is empty again, for each that waits there: ρ ÷ (1 - ρ) at a part ρ of the capacity in use, as a queue of n is drained in
+ * n·s ÷ (1 - ρ) where each takes s. For ρ = 0.8, at which autoscalers aim; a pool that has a queue all the time has more of them.
+ */
+const behindEachWaiting = 4;
 
 /** The mean of a quantity by its 5th, 50th and 95th percentiles (Pearson and Tukey; Keefer and Bodily 1983), where the 5th mirrors the 95th in the logarithm. */
 export function meanOf({ p50, p95 }: Quantiles): number {
@@ -40,11 +46,10 @@ export function edgeTiming(edge: EdgeEstimate, newPromptTokens: number, output: 
   const queueMs = (ahead / edge.slots) * (edge.serviceMs ?? ownMs);
   const before = edge.roundTripMs + queueMs + prefillMs;
   const timing = spreadOut(before, tokenMs, output, edge.ttftSpread, edge.totalSpread, 1 - edge.warmth, edge.loadMs);
-  return {
-    ...timing,
-    parts: { queueMs, startMs: (1 - edge.warmth) * edge.loadMs, networkMs: edge.roundTripMs },
-    busyMs: prefillMs + (meanOf(output) * tokenMs) / batch,
-  };
+  const busyMs = prefillMs + (meanOf(output) * tokenMs) / batch;
+  // Turns are shared: whoever is there waits while this one is computed.
+  const othersMs = (edge.running + edge.queued) * busyMs;
+  return { ...timing, parts: { queueMs, startMs: (1 - edge.warmth) * edge.loadMs, networkMs: edge.roundTripMs, othersMs }, busyMs };
 }
 
 /** An origin: the way there, queue, starting if no node is up, time to first token, and the answer by its time per token. */
@@ -55,11 +60,9 @@ export function originTiming(origin: OriginEstimate, promptTokens: number, outpu
   const before = origin.roundTripMs + queueMs + prefillMs;
   const startMs = 1000 * origin.startSeconds;
   const timing = spreadOut(before, origin.tpotMs, output, origin.ttftSpread, origin.totalSpread, 1 - origin.warmth, startMs);
-  return {
-    ...timing,
-    parts: { queueMs, startMs: (1 - origin.warmth) * startMs, networkMs: origin.roundTripMs },
-    busyMs: prefillMs + meanOf(output) * origin.tpotMs,
-  };
+  const busyMs = prefillMs + meanOf(output) * origin.tpotMs;
+  const othersMs = (behindEachWaiting * origin.waiting * busyMs) / origin.slots;
+  return { ...timing, parts: { queueMs, startMs: (1 - origin.warmth) * startMs, networkMs: origin.roundTripMs, othersMs }, busyMs };
 }
 
 /**

@@ -174,10 +174,13 @@ export interface Expected {
   outputTokens: Quantiles;
   /** For the comparison with what happens: `Outcome.predicted`. */
   line: Line;
-  /** weights · (usd, seconds, 1 - quality), in dollars; the least wins. */
+  /** weights · (usd, seconds, 1 - quality), in dollars, with the seconds that others lose; the least wins. */
   score: number;
-  /** Where time and money go: waiting in the queue, starting or loading (expected), the way there and back; and dollars for starting or keeping a GPU. */
-  parts: { queueMs: number; startMs: number; networkMs: number; startUsd: number };
+  /**
+   * Where time and money go: waiting in the queue, starting or loading (expected), the way there and back; what others wait longer for this request, all together; and
+   * dollars for starting or keeping a GPU.
+   */
+  parts: { queueMs: number; startMs: number; networkMs: number; othersMs: number; startUsd: number };
 }
 
 /** Each route as it was expected to do, where it could have been asked at all; the origin is the best of the pools. */

@@ -39,11 +39,11 @@ const seen = (change: Partial<Observation> = {}): Observation => ({
   ttftMs: null,
   ...change,
 });
-const estimate = (pool: Pool, at = now) =>
+const estimate = (pool: Pool, at = now, regions: string[] | null = null) =>
   estimateOrigin(
     { model: 'm', failure: null },
     { price: originPriceOf(pool.config.endpoints[0]!.price), contextTokens: null, regions: [null, null], quality: 1 },
-    poolFigures(pool, at),
+    poolFigures(pool, at, regions),
     at,
   );
 
@@ -92,6 +92,63 @@ describe('figures of a pool', () => {
     const [endpoint] = back.endpoints;
     endpoint!.answered(endpoint!.sent(10, now), now, true);
     expect(estimate(back).hanging).toBe(false);
+  });
+
+  it('are those of the endpoints that the request may go to: others cannot answer it', () => {
+    const pool = poolOf({
+      endpoints: [
+        { name: 'a', url: 'http://a/v1', region: 'eu' },
+        { name: 'b', url: 'http://b/v1', region: 'us' },
+      ],
+    });
+    const [eu, us] = pool.endpoints;
+    for (let i = 0; i < 3; i++) eu!.failed('timeout', null, now);
+    us!.observe(seen({ waiting: 20 }));
+    expect(estimate(pool)).toMatchObject({ hanging: false, out: false });
+    expect(estimate(pool).waiting).toBeCloseTo(20, 0);
+    expect(estimate(pool, now, ['eu'])).toMatchObject({ hanging: true, out: true, waiting: 1, slots: 8 });
+    expect(estimate(pool, now, ['us'])).toMatchObject({ hanging: false, out: false, slots: 8 });
+  });
+
+  it('say that all endpoints are out, until one may be tried again', () => {
+    const pool = poolOf();
+    const [a, b] = pool.endpoints;
+    for (let i = 0; i < 3; i++) a!.failed('unreachable', null, now);
+    expect(estimate(pool).out).toBe(false);
+    for (let i = 0; i < 3; i++) b!.failed('unreachable', null, now);
+    expect(estimate(pool)).toMatchObject({ out: true, hanging: false });
+    expect(estimate(pool, now + 6_000).out).toBe(false);
+  });
+
+  describe('of a pool that holds requests while it starts', () => {
+    const asleep = () => poolOf({ price: { gpu_hour: 1, start_seconds: 120, keep_seconds: 300 } });
+
+    it('say that it is cold once a stream has waited for half of a start', () => {
+      const pool = asleep();
+      pool.endpoints[0]!.sent(10, now, true);
+      expect(estimate(pool, now + 50_000).warmth).toBeCloseTo(0.98, 2);
+      expect(estimate(pool, now + 70_000).warmth).toBe(0);
+    });
+
+    it('not where somebody else was answered meanwhile, or where nothing is started', () => {
+      const pool = asleep();
+      const slow = pool.endpoints[0]!.sent(10, now, true);
+      const other = pool.endpoints[1]!.sent(10, now + 20_000, true);
+      pool.answered(pool.endpoints[1]!, other, now + 21_000);
+      expect(estimate(pool, now + 70_000).warmth).toBeGreaterThan(0.97);
+      pool.endpoints[0]!.left(slow);
+      const always = poolOf();
+      always.endpoints[0]!.sent(10, now, true);
+      expect(estimate(always, now + 70_000).warmth).toBeGreaterThan(0.97);
+    });
+
+    it('that it has work only once an answer has begun', () => {
+      const pool = asleep();
+      const flight = pool.endpoints[0]!.sent(10, now, true);
+      expect(estimate(pool, now + 1_000).idleMs).toBe(null);
+      pool.answered(pool.endpoints[0]!, flight, now + 2_000);
+      expect(estimate(pool, now + 3_000)).toMatchObject({ idleMs: 0, warmth: 1 });
+    });
   });
 
   it('without a monitor are what is in flight here, where that is much', () => {

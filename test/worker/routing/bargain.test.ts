@@ -44,7 +44,7 @@ describe('the least quality', () => {
 
   it('gives way to a wait that is worth more than a good answer', () => {
     const waiting = (serviceMs: number) => originEstimate({ price: { ...gpu, keepSeconds: null }, warmth: 1, waiting: 32, serviceMs });
-    expect(decided(ungated, waiting(4_000))).toMatchObject({ route: 'origin', reasons: ['low_confidence'] });
+    expect(decided(ungated, waiting(1_000))).toMatchObject({ route: 'origin', reasons: ['low_confidence'] });
     expect(decided(ungated, waiting(15_000))).toMatchObject({ route: 'edge', reasons: ['floor_yields', 'faster', 'queue_long'] });
   });
 
@@ -60,6 +60,7 @@ describe('the least quality', () => {
 
   it('nor to a price that is only assumed, nor to one per token', () => {
     expect(decided(ungated, { ...sleepy, price: unknownOriginPrice }).reasons).toEqual(['low_confidence']);
+    expect(decided(ungated, { ...sleepy, price: unknownOriginPrice, warmth: 0 }).reasons).toEqual(['low_confidence']);
     expect(decided(ungated, { ...sleepy, price: { by: 'tokens', input: 50, output: 500 } }).reasons).toEqual(['low_confidence']);
   });
 
@@ -94,17 +95,17 @@ describe('the confidence gate', () => {
 
   it('is kept longer for a stream, whose rest is still to come when it asks', () => {
     // The origin costs little more than a bad answer; what a stream of 128 tokens still takes after the first makes that up.
-    const even = (waiting: number) =>
-      originEstimate({ price: { ...gpu, keepSeconds: null }, warmth: 1, waiting, slots: 1, serviceMs: 1_000 });
+    const even = (queueMs: number) =>
+      originEstimate({ price: { ...gpu, keepSeconds: null }, warmth: 1, waiting: 1, slots: 32, serviceMs: 32 * queueMs });
     const gates = (stream: boolean) =>
-      Array.from(
-        { length: 12 },
-        (_, i) => decided(sure, even(i), { name: 'edge-first', features: { stream, maxTokens: 128 } }).gate !== null,
-      );
+      Array.from({ length: 20 }, (_, i) => {
+        const features = { stream, maxTokens: 128 };
+        return decided(sure, even(500 * i), { name: 'edge-first', features }).gate !== null;
+      });
     const kept = (stream: boolean) => gates(stream).filter(Boolean).length;
     expect(kept(true)).toBeGreaterThan(kept(false));
     expect(kept(false)).toBeGreaterThan(0);
-    expect(kept(true)).toBeLessThan(12);
+    expect(kept(true)).toBeLessThan(20);
   });
 });
 

@@ -64,6 +64,33 @@ describe('what they cost on a GPU by the hour', () => {
     expect(gpu(100, 12)).toBeLessThan(gpu(100, 6));
   });
 
+  it('that was used just now: the time since then, and all of its time where that is long ago', () => {
+    const idle = (seconds: number, committedPerHour = 0) => gpu(100, committedPerHour, { idleMs: 1000 * seconds, use: 0 }) * 3600;
+    // Half a second for itself.
+    expect(idle(0)).toBeCloseTo(0.5, 6);
+    expect(idle(10)).toBeCloseTo(10.5, 6);
+    expect(idle(299.5)).toBeCloseTo(300, 6);
+    expect(idle(5_000)).toBeCloseTo(300, 6);
+    // On a node that others use meanwhile it is shared.
+    expect(gpu(100, 0, { idleMs: 0, use: 0.125 }) * 3600).toBeCloseTo(0.5 / 5 + (0.125 * 0.5) / 32, 6);
+  });
+
+  it('that was used just now, and that others come back to: less, as a start of theirs may be saved', () => {
+    const idle = (committedPerHour: number) => gpu(100, committedPerHour, { idleMs: 60_000, use: 0 });
+    expect(idle(6)).toBeLessThan(0.7 * idle(0));
+    expect(idle(12)).toBeLessThan(0.6 * idle(6));
+    expect(idle(40)).toBe(0);
+  });
+
+  it('all together pay for the time that they keep it', () => {
+    const gaps = [3, 40, 7, 120, 1, 0.5, 60];
+    const paid = gaps.reduce((sum, gap) => sum + gpu(100, 0, { idleMs: 1000 * gap, use: 0 }), 0) * 3600;
+    expect(paid).toBeCloseTo(
+      gaps.reduce((sum, gap) => sum + gap + 0.5, 0),
+      6,
+    );
+  });
+
   it('that is always on and idle: nothing; in use: the place it takes', () => {
     const price = { ...unknownOriginPrice, keepSeconds: null };
     expect(gpu(1, 0, { price })).toBe(0);

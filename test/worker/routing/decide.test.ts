@@ -18,6 +18,7 @@ const obstacle = (reason: Obstacle['reason'], param: string): Partial<Features> 
 const edge = edgeEstimate();
 const origin = originEstimate();
 const hanging = originEstimate({ hanging: true });
+const out = originEstimate({ out: true });
 const other = originEstimate({ model: 'other' });
 const both = estimates({ edge, origins: [origin] });
 const onlyEdge = estimates({ edge, origins: [] });
@@ -57,6 +58,14 @@ describe('nearside-auto', () => {
     ['origin that hangs, tools: it may be back', obstacle('tools', 'tools'), estimates({ edge, origins: [hanging] }), 'origin: tools'],
     ['origin that hangs, queue full', {}, edgeRefused('queue_full', [hanging]), 'origin: queue_full'],
     ['one of two that hangs, tools', obstacle('tools', 'tools'), estimates({ edge, origins: [hanging, other] }), 'origin: tools'],
+    [
+      'origin that is out: it says so at once',
+      { maxTokens: null },
+      estimates({ edge, origins: [out] }),
+      'origin: no_max_tokens, origin_maybe_down',
+    ],
+    ['origin that is out, tools', obstacle('tools', 'tools'), estimates({ edge, origins: [out] }), 'origin: tools, origin_maybe_down'],
+    ['one of two that is out, tools', obstacle('tools', 'tools'), estimates({ edge, origins: [out, other] }), 'origin: tools'],
     ['origin being started', {}, estimates({ edge, origins: [failing({ ...failure, code: 'origin_cold' })] }), 'edge: origin_cold'],
     ['origin down, tools', obstacle('tools', 'tools'), originDown, '503 origin_unavailable'],
     ['no origin, tools', obstacle('tools', 'tools'), onlyEdge, '503 no_route'],

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { estimateAnswer } from '../../../worker/routing/answer-lengths.ts';
 import { answerPrior, estimateEdge, estimateOrigin } from '../../../worker/routing/estimate.ts';
+import type { OriginEstimate } from '../../../worker/routing/estimates.ts';
 import type { Outcome } from '../../../worker/routing/figures.ts';
-import { type Learned, learn, learnedEdge, learnedOrigin, nothingLearned } from '../../../worker/routing/learning.ts';
+import { type Learned, learn, learnedEdge, learnedOrigin, nothingLearned, wasAsleep } from '../../../worker/routing/learning.ts';
 import { edgePrices, unknownOriginPrice } from '../../../worker/routing/prices.ts';
 
 const start = 1_800_000_000_000;
@@ -24,6 +25,7 @@ const usual: Outcome = {
   end: 'stop',
   pool: 'big',
   free: false,
+  asleep: null,
   undisturbed: true,
 };
 const byEdge: Partial<Outcome> = { route: 'edge', model: 'small', free: true };
@@ -145,8 +147,49 @@ describe('times of an origin', () => {
     expect(origin(learned).warmth).toBeCloseTo(0.98);
   });
 
+  it('a pool that was found asleep after a silence is expected to be, once it has been idle for as long as it is kept', () => {
+    const asleep = taught(6, () => ({ asleep: true, ttftMs: 121_000, totalMs: 121_400, undisturbed: false }));
+    const last = start + 5_000;
+    expect(origin(asleep, last + 290_000).warmth).toBe(1);
+    expect(origin(asleep, last + 600_000).warmth).toBeLessThan(0.2);
+    expect(
+      origin(
+        taught(6, () => ({})),
+        last + 600_000,
+      ).warmth,
+    ).toBeGreaterThan(0.97);
+    // Found up a few times after such a silence, it is somebody else's, too.
+    const shared = taught(8, (i) => ({ at: last + 600_000 * (i + 1), asleep: false }), asleep);
+    expect(origin(shared, last + 600_000 * 8 + 600_000).warmth).toBeGreaterThan(0.9);
+    // Pools are set up anew: in a day that is forgotten.
+    expect(origin(asleep, last + 48 * 3_600_000).warmth).toBeGreaterThan(0.95);
+  });
+
   it('are kept for so many pools and no more', () => {
     expect(taught(300, (i) => ({ model: `pool ${i}`, pool: `pool ${i}` })).pools.size).toBe(64);
+  });
+});
+
+describe('what an answer says of the pool', () => {
+  const said = (idleMs: number | null, ttftMs: number | null, totalMs = 2_000, price: OriginEstimate['price'] = unknownOriginPrice) =>
+    wasAsleep({ ...origin(nothingLearned), price, idleMs }, { beforeMs: 300, tokenMs: 20 }, { ttftMs, totalMs, completionTokens: 50 });
+
+  it('is that it was asleep where the answer was late by half of a start, with a stream or without', () => {
+    expect([said(null, 121_000), said(1_000, 121_000), said(null, null, 121_000)]).toEqual([true, true, true]);
+    // A long answer is not late.
+    expect(
+      wasAsleep(
+        { ...origin(nothingLearned), idleMs: null },
+        { beforeMs: 300, tokenMs: 20 },
+        { ttftMs: null, totalMs: 70_000, completionTokens: 3_400 },
+      ),
+    ).toBe(false);
+  });
+
+  it('is that it was up where nobody had been heard of for longer than it is kept, and nothing otherwise', () => {
+    expect([said(null, 400), said(400_000, 400), said(200_000, 400)]).toEqual([false, false, null]);
+    expect(said(null, 121_000, 122_000, { by: 'tokens', input: 1, output: 1 })).toBe(null);
+    expect(said(null, 121_000, 122_000, { ...unknownOriginPrice, keepSeconds: null })).toBe(null);
   });
 });
 

@@ -36,6 +36,18 @@ describe('expected times', () => {
     expect(total.p50).toBeCloseTo(50 + 1000 + 150 + 400);
   });
 
+  it('of others: who shares the edge, and who comes behind while a queue at the origin lasts', () => {
+    const others = (timing: { parts: { othersMs: number } }) => timing.parts.othersMs;
+    expect(others(edgeTiming(edge, 30, twenty))).toBe(0);
+    expect(others(edgeTiming({ ...edge, running: 1 }, 30, twenty))).toBeGreaterThan(300);
+    expect(others(edgeTiming({ ...edge, running: 4, queued: 3 }, 30, twenty))).toBeGreaterThan(
+      3 * others(edgeTiming({ ...edge, running: 2 }, 30, twenty)),
+    );
+    expect(others(originTiming(origin, 100, twenty))).toBe(0);
+    // 550 ms on one of eight places, for each of four behind each of the sixteen.
+    expect(others(originTiming({ ...origin, waiting: 16 }, 100, twenty))).toBeCloseTo((4 * 16 * 550) / 8);
+  });
+
   it('are as wide as lengths and errors together, and wider than each', () => {
     const width = ({ total }: { total: { p50: number; p95: number } }) => total.p95 / total.p50;
     const lengths = originTiming(origin, 100, { p50: 20, p95: 80 });
