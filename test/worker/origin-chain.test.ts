@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { chat, dataOf, endpoint, environment, eventually, failure, seenByOrigin, sendTo, withPools } from './support.ts';
+import { attemptsAtOrigins, chat, dataOf, endpoint, environment, eventually, failure, seenByOrigin, sendTo, withPools } from './support.ts';
 
 const tagged = (id: string) => ({ headers: { 'x-request-id': id } });
 
@@ -80,6 +80,44 @@ describe('several pools', () => {
       param: 'messages',
     });
     expect((await failure(await chat(withPools([text]), '', { messages: image }))).message).toMatch(/^No origin model here reads image/);
+  });
+});
+
+describe('what nobody has looked at', () => {
+  const film = { type: 'video_url', video_url: { url: 'https://example.com/a.mp4' } };
+  const asking = (part: object) => ({ messages: [{ role: 'user', content: [{ type: 'text', text: 'x' }, part] }] });
+  const silent = { model: 'silent', endpoints: [endpoint('silent-1')] };
+  const films = { model: 'films', endpoints: [endpoint('films-1', { modalities: ['text', 'video'], region: 'eu' }), endpoint('films-2')] };
+
+  it.each<[string, object]>([
+    ['video', film],
+    ['audio', { type: 'input_audio', input_audio: { data: 'AAAA', format: 'wav' } }],
+    ['audio', { type: 'audio_url', audio_url: { url: 'http://169.254.169.254/' } }],
+    ['file', { type: 'file', file: { file_data: 'data:application/pdf;base64,AAAA' } }],
+    ['video', { type: 'text', text: 'x', video_url: film.video_url }],
+  ])('is refused where no origin says that it reads it: %s', async (modality, part) => {
+    const refused = await failure(await chat(withPools([silent]), '', { model: 'silent', ...asking(part) }, tagged('unseen')));
+    expect(refused).toMatchObject({ status: 400, code: 'unsupported_modality', param: 'messages' });
+    expect(refused.message).toMatch(`The model silent does not read ${modality};`);
+    expect(await attemptsAtOrigins('unseen')).toEqual([]);
+  });
+
+  it('goes to the endpoint that says so', async () => {
+    for (let i = 0; i < 4; i++) {
+      const id = `film-${i}`;
+      const body = { model: 'films', prompt_cache_key: id, ...asking(film) };
+      expect((await chat(withPools([silent, films]), '', body, tagged(id))).status).toBe(200);
+      expect(await seenByOrigin(id)).toMatchObject({ endpoint: 'films-1', body: { messages: body.messages } });
+    }
+  });
+
+  it('goes to nobody where the one that reads it may not be asked', async () => {
+    const elsewhere = { model: 'films', endpoints: [films.endpoints[0], endpoint('us-1', { region: 'us' })] };
+    const variables = { ...withPools([elsewhere]), NEARSIDE_POLICY: JSON.stringify({ residency: ['us'] }) };
+    expect(await failure(await chat(variables, '', { model: 'films', ...asking(film) }))).toMatchObject({
+      status: 400,
+      code: 'unsupported_modality',
+    });
   });
 });
 

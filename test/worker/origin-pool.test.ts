@@ -266,6 +266,22 @@ describe('timeouts', () => {
     expect(dataOf(text).at(-1)).toMatchObject({ error: { code: 'origin_timeout' } });
   });
 
+  it('end all attempts together, not each of them', async () => {
+    const slow = { model: 'pool', endpoints: inOrder('a', 'b', 'c'), timeouts: { headers_ms: 400, total_ms: 700 } };
+    expect((await failure(await chat(withPools([slow]), 'stall', stream, tagged('in-all')))).code).toBe('origin_timeout');
+    // A third one would have had no time.
+    expect(await askedOf('in-all')).toEqual(['a', 'b']);
+  });
+
+  it('leave an answer after a retry only what is left', async () => {
+    const script = 'a> wait 700; status 500 || b> tokens 500 20';
+    const text = await (await chat(withPools([pool(['a', 'b'], { timeouts: { total_ms: 1000 } })]), script, stream)).text();
+    const events = dataOf(text);
+    expect(events.at(-1)).toMatchObject({ error: { code: 'origin_timeout' } });
+    // 300 ms of tokens that come every 20, and not 1,000.
+    expect(events.length).toBeLessThan(35);
+  });
+
   it('are followed by another endpoint', async () => {
     const response = await chat(withPools([pool(['a', 'b'], { timeouts: { headers_ms: 150 } })]), `a> stall || b> ${good}`, stream);
     expect(response.headers.get('x-nearside-reason')).toBe('origin_model_requested, retried');

@@ -35,6 +35,8 @@ export interface AttemptEvents {
 export interface Attempt {
   endpoint: EndpointConfig;
   timeouts: OriginTimeouts;
+  /** What is left of `timeouts.total` for this attempt, milliseconds. */
+  leftMs: number;
   call: OriginCall;
   /** Ends this attempt; follows the client's signal. */
   signal: AbortSignal;
@@ -54,7 +56,7 @@ const maxAnswerBytes = 64 * 1024 * 1024;
 export async function attempt(work: Attempt): Promise<ChatBody> {
   const deadline = new Deadline(work.signal);
   try {
-    deadline.limit(work.timeouts.total, () => timedOut('answer', work.timeouts.total));
+    deadline.limit(work.leftMs, () => timedOut('answer', work.timeouts.total));
     return work.call.request.stream ? await openStream(work, deadline) : await fetchWhole(work, deadline);
   } catch (error) {
     deadline.end();

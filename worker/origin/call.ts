@@ -5,6 +5,7 @@ import { log } from '../observe/log.ts';
 import { Superseded } from '../superseded.ts';
 import { Account } from './account.ts';
 import { attempt, type OriginCall } from './attempt.ts';
+import { unreadable } from './demand.ts';
 import type { Endpoint } from './endpoint.ts';
 import { cold, OriginFailure } from './failure.ts';
 import type { Demand, Pool } from './pool.ts';
@@ -26,14 +27,22 @@ export interface CallTools {
   background(work: Promise<unknown>): void;
 }
 
+/** A call, and when all attempts at it must be over, milliseconds since the epoch. */
+type BoundedCall = OriginCall & { endsAt: number };
+
 /** A pool that sleeps is asked so often, milliseconds. */
 const wakeEveryMs = 5_000;
+/** And given so long. */
+const wakeMs = 25_000;
 
 /**
  * Asks a pool: one endpoint; another one, or the same later, when that fails before its first token; a second one beside it when the first token is late.
  * Resolves when a stream's first token is there, or with the whole body otherwise. Throws like `attempt`.
  */
 export async function callPool(pool: Pool, call: OriginCall, demand: Demand, tools: CallTools): Promise<PoolAnswer> {
+  const { modalities, regions } = demand;
+  // What nobody has looked at is not even shown to those who do not ask for it.
+  if (!pool.reads(modalities, regions)) throw unreadable(modalities, pool.config.model);
   const notes: string[] = [];
   const tried = new Set<Endpoint>();
   pool.retries.deposit();
@@ -42,14 +51,16 @@ export async function callPool(pool: Pool, call: OriginCall, demand: Demand, too
     if (pool.mayWake(Date.now(), wakeEveryMs)) tools.background(wake(pool, call, demand, tools));
     throw cold();
   }
+  const endsAt = Date.now() + pool.config.timeouts.total;
   for (let attempts = 1; ; attempts++) {
     const endpoint = pool.choose(demand, Date.now(), tried) ?? pool.choose(demand, Date.now())!;
     tried.add(endpoint);
     try {
-      return { body: await askOrHedge(pool, endpoint, tried, notes, call, demand, tools), notes };
+      return { body: await askOrHedge(pool, endpoint, tried, notes, { ...call, endsAt }, demand, tools), notes };
     } catch (error) {
       const delay = error instanceof OriginFailure ? delayOf(error, attempts, pool, tried, call, demand) : null;
-      if (delay === null || !pool.retries.take()) throw error;
+      // The time of all attempts together has an end.
+      if (delay === null || Date.now() + delay >= endsAt || !pool.retries.take()) throw error;
       log('origin_retry', { id: call.id, endpoint: endpoint.config.name, code: (error as OriginFailure).code, attempt: attempts });
       if (!notes.includes('retried')) notes.push('retried');
       await pause(delay, call.signal);
@@ -81,7 +92,7 @@ async function askOrHedge(
   endpoint: Endpoint,
   tried: Set<Endpoint>,
   notes: string[],
-  call: OriginCall,
+  call: BoundedCall,
   demand: Demand,
   tools: CallTools,
 ): Promise<ChatBody> {
@@ -122,7 +133,7 @@ async function firstOf(calls: Promise<ChatBody>[], controllers: AbortController[
 async function ask(
   pool: Pool,
   endpoint: Endpoint,
-  call: OriginCall,
+  call: BoundedCall,
   demand: Demand,
   tools: CallTools,
   controller: AbortController | null,
@@ -147,7 +158,8 @@ async function ask(
   };
   const events = { onFirstToken: () => pool.answered(endpoint, flight, Date.now()), onEnd };
   try {
-    const body = await attempt({ endpoint: endpoint.config, timeouts, call, signal, fetch: tools.fetchOf(binding), events });
+    const leftMs = Math.max(0, call.endsAt - Date.now());
+    const body = await attempt({ endpoint: endpoint.config, timeouts, leftMs, call, signal, fetch: tools.fetchOf(binding), events });
     begun = true;
     return body;
   } catch (error) {
@@ -166,8 +178,8 @@ async function wake(pool: Pool, call: OriginCall, demand: Demand, tools: CallToo
   if (!endpoint) return;
   const body = { model: endpoint.config.model, max_tokens: 1, messages: [{ role: 'user' as const, content: 'Hello' }] };
   const request = { body, raw: body, unknown: [], stream: false, includeUsage: false };
-  const signal = AbortSignal.timeout(25_000);
-  const own = { request, id: `${call.id}-wake`, signal, promptBytes: 5, thinking: false };
+  const signal = AbortSignal.timeout(wakeMs);
+  const own = { request, endsAt: Date.now() + wakeMs, id: `${call.id}-wake`, signal, promptBytes: 5, thinking: false };
   await ask(pool, endpoint, own, demand, tools, null).catch(() => {});
 }
 

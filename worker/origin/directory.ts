@@ -4,7 +4,7 @@ import type { ChatRequest } from '../../routes/schema/chat.ts';
 import { errorFields, log } from '../observe/log.ts';
 import type { OriginCall } from './attempt.ts';
 import { type CallTools, callPool } from './call.ts';
-import { demandOf, modalitiesOf } from './demand.ts';
+import { demandOf, modalitiesOf, unreadable } from './demand.ts';
 import { OriginFailure } from './failure.ts';
 import type { ImageGate } from './images/index.ts';
 import { Pool } from './pool.ts';
@@ -169,12 +169,4 @@ export class OriginDirectory {
       log('origins_not_read', errorFields(error));
     }
   }
-}
-
-function unreadable(modalities: string[], model: string | null): ApiError {
-  const what = modalities.filter((modality) => modality !== 'text').join(', ');
-  const who = model === null ? 'No origin model here reads' : `The model ${model} does not read`;
-  return new ApiError(400, 'unsupported_modality', `${who} ${what || 'text'}; leave it out, or ask for a model that does.`, {
-    param: 'messages',
-  });
 }

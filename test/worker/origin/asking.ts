@@ -22,7 +22,7 @@ export async function ask(kind: EndpointKind, response: () => Response, body: ob
     onFirstToken: () => void told.firstTokens++,
     onEnd: (used: TokenCounts, complete: boolean) => void told.ends.push([used, complete]),
   };
-  const answer = await attempt({ endpoint: endpointConfig('a', { kind }), timeouts, call, signal, events, fetch });
+  const answer = await attempt({ endpoint: endpointConfig('a', { kind }), timeouts, leftMs: timeouts.total, call, signal, events, fetch });
   return { answer, sent, told };
 }
 
