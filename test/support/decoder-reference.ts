@@ -1,16 +1,15 @@
 import type { ModelConfig } from '../../models/config.ts';
-import { floatToHalf, halfToFloat } from '../../models/half.ts';
 
 /**
  * Both architectures in plain float64 scalars, one token at a time, on tensors in the pack's names and ready-to-use form. Written from qwen35.md's formulas
  * and Hugging Face's description of Llama; shares no code with the engine. `round` stands for what happens to the input of a quantized matrix,
- * `roundKv` for what the KV cache keeps.
+ * `roundKv` for what attention does where the KV cache keeps integers.
  */
 export class ReferenceDecoder {
   readonly #config: ModelConfig;
   readonly #tensors: Map<string, ArrayLike<number>>;
   readonly #round: (x: number[]) => number[];
-  readonly #roundKv: (x: number) => number;
+  readonly #roundKv: KvRounding;
   readonly #keys: number[][][] = [];
   readonly #values: number[][][] = [];
   readonly #inputs: number[][][] = [];
@@ -21,7 +20,7 @@ export class ReferenceDecoder {
     config: ModelConfig,
     tensors: Map<string, ArrayLike<number>>,
     round: (x: number[]) => number[] = (x) => x,
-    roundKv: (x: number) => number = (x) => x,
+    roundKv: KvRounding = EXACT_KV,
   ) {
     this.#config = config;
     this.#tensors = tensors;
@@ -91,13 +90,15 @@ export class ReferenceDecoder {
     const queries = split(this.#matrix(name('q_proj'), x), gated ? 2 * headDim : headDim);
     this.#keys[n] ??= [];
     this.#values[n] ??= [];
-    this.#keys[n].push(split(this.#matrix(name('k_proj'), x), headDim).flatMap((head) => normed(head, 'k_norm').map(this.#roundKv)));
-    this.#values[n].push(this.#matrix(name('v_proj'), x).map(this.#roundKv));
+    this.#keys[n].push(split(this.#matrix(name('k_proj'), x), headDim).flatMap((head) => this.#roundKv.key(normed(head, 'k_norm'))));
+    this.#values[n].push(split(this.#matrix(name('v_proj'), x), headDim).flatMap(this.#roundKv.value));
     const out = queries.flatMap((query, h) => {
       const at = Math.floor(h / (numHeads / numKvHeads)) * headDim;
-      const q = normed(query.slice(0, headDim), 'q_norm');
-      const weights = softmax(this.#keys[n]!.map((key) => q.reduce((sum, value, i) => sum + value * key[at + i]!, 0) / Math.sqrt(headDim)));
-      const head = q.map((_, i) => weights.reduce((sum, weight, t) => sum + weight * this.#values[n]![t]![at + i]!, 0));
+      const q = this.#roundKv.key(normed(query.slice(0, headDim), 'q_norm'));
+      const values = this.#values[n]!.map((line) => line.slice(at, at + headDim));
+      const scores = this.#keys[n]!.map((key) => q.reduce((sum, value, i) => sum + value * key[at + i]!, 0) / Math.sqrt(headDim));
+      const weights = this.#roundKv.weights(softmax(scores), values);
+      const head = q.map((_, i) => weights.reduce((sum, weight, t) => sum + weight * values[t]![i]!, 0));
       return gated ? head.map((value, i) => value * sigmoid(query[headDim + i]!)) : head;
     });
     return this.#matrix(name('o_proj'), out);
@@ -166,5 +167,33 @@ export const roundActivations =
       return scale === 0 ? 0 : Math.round(value / scale) * scale;
     });
 
-/** To the nearest half, as the cache of a quantized pack keeps keys and values: subnormal halves are 0. */
-export const roundToHalf = (x: number): number => (Math.abs(x) < 2 ** -14 ? 0 : halfToFloat(floatToHalf(x)));
+/** What attention rounds: a head's key or query, its value, and the weights of positions, whose values are given. */
+export interface KvRounding {
+  key(head: number[]): number[];
+  value(head: number[]): number[];
+  weights(weights: number[], values: number[][]): number[];
+}
+
+const EXACT_KV: KvRounding = { key: (head) => head, value: (head) => head, weights: (weights) => weights };
+
+const multiplesOf = (unit: number, x: number[]): number[] => x.map((value) => (unit === 0 ? 0 : Math.round(value / unit) * unit));
+const largest = (x: number[]): number => Math.max(...x.map(Math.abs));
+
+/**
+ * As the cache of a quantized pack does (wasm/kernel/kv-int16.ts): integers whose norm is 32700, for values whose largest is 16383, and a page's weights times their
+ * values' scales as integers up to 32767 with a sum of at most 131000.
+ */
+export const INT16_KV: KvRounding = {
+  key: (head) => multiplesOf(Math.fround(Math.fround(Math.sqrt(head.reduce((sum, x) => sum + x * x, 0))) / 32700), head),
+  value: (head) => multiplesOf(Math.fround(largest(head) / 16383), head),
+  weights: (weights, values) => {
+    const scales = values.map((value) => largest(value) / 16383);
+    const scaled = weights.map((weight, t) => weight * scales[t]!);
+    return scaled.flatMap((_, start) => {
+      if (start % 64) return [];
+      const page = scaled.slice(start, start + 64);
+      const unit = Math.max(page.reduce((sum, x) => sum + x, 0) / 131000, largest(page) / 32767);
+      return multiplesOf(unit, page).map((x, t) => (x === 0 ? 0 : x / scales[start + t]!));
+    });
+  },
+};

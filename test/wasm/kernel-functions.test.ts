@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { checksum } from '../../models/pack/checksum.ts';
-import { roundToHalf } from '../support/decoder-reference.ts';
 import { BUILDS, kernelMemory } from '../support/kernel-memory.ts';
 import { rng } from '../support/reference.mjs';
 
@@ -22,35 +21,6 @@ describe.each(BUILDS)('%s build', (build) => {
     const { kernel, place } = kernelMemory(build);
     const bytes = Uint8Array.from({ length }, (_, i) => (i * 37 + (i >> 8)) & 255);
     expect(kernel.checksum(place(bytes), length) >>> 0).toBe(checksum(bytes));
-  });
-
-  it('keys and values become the nearest halves, those too small 0, those too large the largest', () => {
-    const { kernel, place, room, floats } = kernelMemory(build);
-    const { n } = rng(11);
-    // Ties between two halves, the borders of what a half holds, and everything else.
-    const edges = [
-      0,
-      -0,
-      1 + 2 ** -11,
-      1 + 3 * 2 ** -11,
-      -(2 + 2 ** -10),
-      2 ** -14,
-      -(2 ** -14),
-      2 ** -14 - 2 ** -30,
-      2 ** -24,
-      1e-38,
-      65504,
-      65519,
-      65520,
-      1e6,
-      -1e30,
-    ];
-    const x = Float32Array.from({ length: 4096 }, (_, i) => edges[i] ?? n() * 10 ** ((i % 9) - 5));
-    const [halves, back] = [room(x.length * 2), room(x.length * 4)];
-    kernel.toHalves(place(x), halves, x.length);
-    kernel.fromHalves(halves, back, x.length);
-    const expected = x.map((value) => Math.sign(value) * Math.min(65504, Math.abs(roundToHalf(value))));
-    expect(floats(back, x.length).map((value) => value + 0)).toEqual(expected.map((value) => value + 0));
   });
 
   it.each([1, 5, 300, 8191])('log-sum-exp of %i logits', (count) => {

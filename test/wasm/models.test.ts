@@ -8,7 +8,7 @@ import { tensorGroups } from '../../models/tensors.ts';
 import { loadStage } from '../../wasm/engine/loader.ts';
 import type { LocalStage } from '../../wasm/engine/local-stage.ts';
 import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
-import { ReferenceDecoder, roundActivations, roundToHalf } from '../support/decoder-reference.ts';
+import { INT16_KV, ReferenceDecoder, roundActivations } from '../support/decoder-reference.ts';
 import { GOLDEN_MODEL, readGolden } from '../support/golden.ts';
 import { BUILDS } from '../support/kernel-memory.ts';
 import { type MemoryPack, memoryPack, randomWeights } from '../support/memory-pack.ts';
@@ -52,7 +52,7 @@ async function referenceOf(pack: MemoryPack): Promise<ReferenceDecoder> {
   for (const name of Object.keys(pack.manifest.tensors)) tensors.set(name, await dequantizeTensor(pack, name));
   const { config, quantization } = pack.manifest;
   if (quantization === 'f32') return new ReferenceDecoder(config, tensors);
-  return new ReferenceDecoder(config, tensors, roundActivations(quantization), roundToHalf);
+  return new ReferenceDecoder(config, tensors, roundActivations(quantization), INT16_KV);
 }
 
 async function greedy(stage: LocalStage, start: number[], count: number): Promise<number[]> {

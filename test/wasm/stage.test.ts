@@ -88,6 +88,15 @@ describe.each([
     expect((await first.memory()).weightBytes).toBeLessThan((await stage.memory()).weightBytes);
   });
 
+  it('a snapshot is the same whatever other sessions have left in memory', async () => {
+    const fresh = await loadStage({ modules, ...pack });
+    for (const at of [fresh, stage]) {
+      await at.open('a');
+      await at.step([{ session: 'a', position: 0, ids: ids.slice(0, 70) }]);
+    }
+    expect(await stage.snapshot('a')).toEqual(await fresh.snapshot('a'));
+  });
+
   it('a session restored from a snapshot goes on as if nothing had happened', async () => {
     await stage.open('a');
     await stage.step([{ session: 'a', position: 0, ids: ids.slice(0, 70) }]);

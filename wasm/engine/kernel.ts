@@ -25,8 +25,14 @@ export interface Kernel {
   /** The following are called by tests only; the layers call them inside the module. */
   causalConv(u: number, state: number, weight: number, position: number, taps: number, channels: number): void;
   deltaRule(s: number, q: number, k: number, v: number, decay: number, beta: number, out: number, keyDim: number, valueDim: number): void;
-  toHalves(x: number, out: number, n: number): void;
-  fromHalves(x: number, out: number, n: number): void;
+  roundByNorm(x: number, n: number): number;
+  storeKey(k: number, share: number, position: number, n: number): void;
+  storeValue(v: number, share: number, position: number, n: number): void;
+  /** x0 to x3, y0 to y3, tile, pairs, tiles, step. */
+  multiply(...addressesAndCounts: number[]): void;
+  scoresFrom(sums: number, scales: number, unit: number, count: number): void;
+  roundWeights(weights: number, scales: number, count: number): number;
+  addSums(out: number, keep: number, sums: number, unit: number, n: number): void;
   exp4Array(x: number, n: number): void;
 }
 

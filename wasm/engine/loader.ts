@@ -6,7 +6,7 @@ import { chooseKernel, instantiateKernel, type KernelModules, type KernelTeam } 
 import { LocalStage } from './local-stage.ts';
 import type { Observe } from './observe.ts';
 import { allocateScratch, checkShapes } from './scratch.ts';
-import { keepsHalves, Sessions, stateLayout } from './sessions.ts';
+import { keepsInt16, Sessions, stateLayout } from './sessions.ts';
 import { StageError, type StageSpec } from './stage.ts';
 import { WeightLoader } from './weights.ts';
 import { type YieldNow, yieldNow } from './yield-now.ts';
@@ -47,14 +47,14 @@ export async function loadStage(options: LoadOptions): Promise<LocalStage> {
   const spec = options.spec ?? wholeModel(manifest);
   checkSpec(spec, manifest);
   checkShapes(config);
-  const halfKv = keepsHalves(manifest);
+  const int16Kv = keepsInt16(manifest);
   const arena = new Arena(options.maxBytes, team !== undefined);
   const kernel = team ? await team.start(arena) : instantiateKernel(chooseKernel(options.modules), arena.memory);
   const contextLength = Math.min(config.contextLength, options.contextLength ?? config.contextLength);
-  const sessions = new Sessions(arena, stateLayout(config, spec, contextLength, halfKv));
+  const sessions = new Sessions(arena, stateLayout(config, spec, contextLength, int16Kv));
   const loader = new WeightLoader(manifest, spec, arena, kernel, (layer) => sessions.layout.places.get(layer)!);
   const headRange = spec.head ? spec.head.last - spec.head.first : 0;
-  const scratch = allocateScratch(arena, kernel, config, { halfKv, headRange, threads: team?.threads ?? 1 });
+  const scratch = allocateScratch(arena, kernel, config, { int16Kv, headRange, threads: team?.threads ?? 1 });
   await loader.read(options.storage);
   return new LocalStage({
     manifest,

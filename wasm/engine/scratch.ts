@@ -86,8 +86,8 @@ export function checkShapes(config: ModelConfig): void {
 }
 
 export interface ScratchOptions {
-  /** Keys and values are kept as halves. */
-  halfKv: boolean;
+  /** Keys and values are kept as 16-bit integers. */
+  int16Kv: boolean;
   /** Rows of the head held, 0 for none. */
   headRange: number;
   /** Threads that compute at the same time. */
@@ -96,7 +96,7 @@ export interface ScratchOptions {
 
 /** Allocates the scratch of a stage and tells the kernel of it. */
 export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfig, options: ScratchOptions): Scratch {
-  const { halfKv, headRange, threads } = options;
+  const { int16Kv, headRange, threads } = options;
   const lines = (floats: number) => arena.allocate(MAX_ROWS * floats * 4);
   const groups = sharedWidths(config);
   const headRows = Math.min(HEAD_ROWS, roundUp(headRange, 8));
@@ -104,14 +104,14 @@ export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfi
   const [x, normed, mixed] = [lines(config.hiddenSize), lines(config.hiddenSize), lines(mixedWidth(config))];
   const [cos, sin] = [lines(config.rotaryDim / 2), lines(config.rotaryDim / 2)];
   const [running, scores] = [lines(config.numHeads * 4), lines(config.numHeads * PAGE)];
-  const unpacked = arena.allocate(halfKv ? threads * 8 * config.headDim * 4 : 0);
+  const sums = arena.allocate(int16Kv ? threads * 4 * config.headDim * 4 : 0);
   const rows = arena.allocate(MAX_ROWS * structBytes(ROW));
   const model = arena.allocate(structBytes(MODEL));
   const blocks = Math.max(config.hiddenSize, config.intermediateSize, mixedWidth(config)) / 32;
   kernel.setProductScratch(arena.allocate(Math.ceil((MAX_ROWS / 4) * blocks * 288)), 0);
   const [indices, values] = [arena.allocate(MAX_CANDIDATES * 4), arena.allocate(MAX_CANDIDATES * 4)];
-  const buffers = { x, normed, mixed, running, scores, unpacked, cos, sin };
-  const fields = { ...shapeFields(config), ...sharedAddresses(groups, shared), ...buffers, halfKv: halfKv ? 1 : 0 };
+  const buffers = { x, normed, mixed, running, scores, sums, cos, sin };
+  const fields = { ...shapeFields(config), ...sharedAddresses(groups, shared), ...buffers, int16Kv: int16Kv ? 1 : 0 };
   writeStruct(arena.memory.buffer, model, MODEL, fields);
   return { model, rows, x, cos, sin, logits: shared, headRows, indices, values };
 }

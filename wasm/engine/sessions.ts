@@ -24,9 +24,7 @@ export interface Session {
 /** How a session's state is laid out in a stage. */
 export interface StateLayout {
   contextLength: number;
-  /** Bytes of one head's keys, or values, of one position. */
-  headBytes: number;
-  /** Runs of 64 positions of one head in a page: keys of every head, then values of every head, layer after layer. */
+  /** Runs of 64 positions of one head in a page: keys of every head, then values of every head, layer after layer (wasm/kernel/kv-f32.ts, kv-int16.ts). */
   runs: number;
   pageBytes: number;
   tableBytes: number;
@@ -36,13 +34,14 @@ export interface StateLayout {
 
 const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 
-/** Whether keys and values are kept as halves. A pack of floats is there for exactness; anything else has lost more in its weights than halves lose. */
-export const keepsHalves = ({ quantization, config }: Pick<Manifest, 'quantization' | 'config'>): boolean =>
+/** Whether keys and values are kept as 16-bit integers. A pack of floats is there for exactness; anything else has lost more in its weights than these lose. */
+export const keepsInt16 = ({ quantization, config }: Pick<Manifest, 'quantization' | 'config'>): boolean =>
   quantization !== 'f32' && config.headDim % 8 === 0;
 
-/** @param halfKv keys and values are kept as halves */
-export function stateLayout(config: ModelConfig, { layers }: StageSpec, contextLength: number, halfKv: boolean): StateLayout {
-  const headBytes = config.headDim * (halfKv ? 2 : 4);
+/** @param int16Kv keys and values are kept as 16-bit integers */
+export function stateLayout(config: ModelConfig, { layers }: StageSpec, contextLength: number, int16Kv: boolean): StateLayout {
+  // One position of one head: floats, or 16-bit integers and their scale.
+  const headBytes = int16Kv ? config.headDim * 2 + 4 : config.headDim * 4;
   const runsPerLayer = 2 * config.numKvHeads;
   const places = new Map<number, LayerPlaces>();
   let runs = 0;
@@ -53,7 +52,7 @@ export function stateLayout(config: ModelConfig, { layers }: StageSpec, contextL
     else recurrentBytes += align(linearStateBytes(config));
   }
   const tableBytes = runs ? align(Math.ceil(contextLength / PAGE) * 4) : 0;
-  return { contextLength, headBytes, runs, pageBytes: runs * PAGE * headBytes, tableBytes, recurrentBytes, places };
+  return { contextLength, runs, pageBytes: runs * PAGE * headBytes, tableBytes, recurrentBytes, places };
 }
 
 /** Convolution state [taps - 1, channels] and S, keyDim * valueDim for each value head. */
@@ -155,6 +154,8 @@ export class Sessions {
     if (this.layout.runs === 0) return;
     const counts = wanted.map(({ session, tokens }) => Math.ceil(tokens / PAGE) - session.pages.length);
     const blocks = this.#pages.takeAll(counts.reduce((sum, count) => sum + Math.max(0, count), 0));
+    // A snapshot holds whole pages: nothing of another session may be in them.
+    for (const block of blocks) new Uint8Array(this.#arena.memory.buffer, block, this.#pages.blockBytes).fill(0);
     for (const [i, { session }] of wanted.entries()) {
       session.pages.push(...blocks.splice(0, Math.max(0, counts[i]!)));
       this.#writePageTable(session);

@@ -3,20 +3,16 @@ import { StageError } from './stage.ts';
 
 /**
  * A session as bytes: magic, identity of the stage, position and whether a last hidden state follows (four 32-bit words), the hidden state, the recurrent
- * state, then the used keys and values of each page, layer and head.
+ * state, then the pages of keys and values.
  */
-const MAGIC = 0x3253534e; // "NSS2"
+const MAGIC = 0x3353534e; // "NSS3"
 const HEADER_BYTES = 16;
 
 /** Pieces of memory that make up a session's state, in the order of a snapshot. */
 function pieces(session: Session, sessions: Sessions): { at: number; bytes: number }[] {
-  const { headBytes, runs, recurrentBytes } = sessions.layout;
+  const { pageBytes, recurrentBytes } = sessions.layout;
   const list = [{ at: sessions.recurrentState(session), bytes: recurrentBytes }];
-  for (const [i, page] of session.pages.entries()) {
-    const used = Math.min(PAGE, session.position - i * PAGE) * headBytes;
-    if (used <= 0) break;
-    for (let run = 0; run < runs; run++) list.push({ at: page + run * PAGE * headBytes, bytes: used });
-  }
+  for (const page of session.pages.slice(0, Math.ceil(session.position / PAGE))) list.push({ at: page, bytes: pageBytes });
   return list;
 }
 

@@ -1,15 +1,13 @@
 /**
  * Softmax attention over a paged KV cache (qwen35.md section 2.1): with an output gate and normed q and k (qwen3_5), or plain grouped-query attention (llama).
- * A page holds 64 positions of every attention layer of the stage; a layer's share is keys [kvHeads, 64, headDim], then values of the same shape, as floats or as
- * halves (kv-half.ts).
+ * A page holds 64 positions of every attention layer of the stage; a layer's share is the keys of each head, then the values of each, as floats (kv-f32.ts) or as
+ * integers (kv-int16.ts).
  */
-import { fromHalves, toHalves } from './kv-half';
+import { addValues, score } from './kv-f32';
+import { addSums, int16Share, multiply, roundByNorm, roundWeights, scalesOf, scoresFrom, storeKey, storeValue } from './kv-int16';
 import { exp1, exp4, max4, rmsNorm, sigmoid4, sum4 } from './math';
 import { Layer, Model, PAGE, Row, ROW_BYTES } from './model';
 import { barrier, member, shareEnd, shareFirst } from './team';
-
-/** Positions whose keys or values are unpacked at a time: few, so that memory is fetched ahead while they are used (64: 27 instead of 40 tokens/s at a context of 2048). */
-const BLOCK = 8;
 
 /**
  * Rotates the first `rotaryDim` dimensions of a head in pairs (j, j + rotaryDim / 2) by the angles whose cosines and sines are given.
@@ -31,52 +29,29 @@ function prepare(m: Model, layer: Layer, row: Row, q: usize, k: usize, v: usize,
     if (m.gated) rmsNorm(at, layer.qNorm, at, m.headDim, m.epsilon);
     rotate(at, cos, sin, m.rotaryDim);
   }
-  const line = m.halfKv ? bytes >> 1 : bytes, share = <usize>PAGE * line;
-  let keys = pageOf(row, row.position / PAGE) + layer.pageOffset + <usize>(row.position % PAGE) * line + kvHead * share;
+  const share = kvShare(m), at = row.position % PAGE;
+  let keys = pageOf(row, row.position / PAGE) + layer.pageOffset + kvHead * share;
   for (let h = kvHead * bytes; h < kvEnd; h += bytes, keys += share) {
     if (m.gated) rmsNorm(k + h, layer.kNorm, k + h, m.headDim, m.epsilon);
     rotate(k + h, cos, sin, m.rotaryDim);
     const values = keys + <usize>m.kvHeads * share;
-    if (m.halfKv) {
-      toHalves(k + h, keys, m.headDim);
-      toHalves(v + h, values, m.headDim);
+    if (m.int16Kv) {
+      storeKey(k + h, keys, at, m.headDim);
+      storeValue(v + h, values, at, m.headDim);
     } else {
-      memory.copy(keys, k + h, bytes);
-      memory.copy(values, v + h, bytes);
+      memory.copy(keys + <usize>at * bytes, k + h, bytes);
+      memory.copy(values + <usize>at * bytes, v + h, bytes);
     }
   }
+}
+
+/** Bytes of a head's keys, or values, of a page. */
+function kvShare(m: Model): usize {
+  return m.int16Kv ? int16Share(m.headDim) : (<usize>PAGE * <usize>m.headDim) << 2;
 }
 
 function pageOf(row: Row, page: i32): usize {
   return <usize>load<u32>(row.pages + (<usize>page << 2));
-}
-
-/**
- * Scores of two heads over `count` positions (rounded up to 4): to_h[i] = q_h k_i * scale. Lines of keys lie `line` bytes apart. Tiles of 4 positions x 2 heads,
- * each sum in the order of the dimensions, whatever the tile it is in.
- */
-function score(q0: usize, q1: usize, to0: usize, to1: usize, keys: usize, line: usize, count: i32, headDim: i32, scale: f32): void {
-  const bytes = <usize>headDim << 2, by = f32x4.splat(scale);
-  for (const end = to0 + (<usize>count << 2); to0 < end; to0 += 16, to1 += 16, keys += line << 2) {
-    let a0 = f32x4.splat(0), b0 = a0, a1 = a0, b1 = a0, a2 = a0, b2 = a0, a3 = a0, b3 = a0;
-    let k0 = keys, k1 = k0 + line, k2 = k1 + line, k3 = k2 + line;
-    for (let i: usize = 0; i < bytes; i += 16) {
-      const qa = v128.load(q0 + i), qb = v128.load(q1 + i);
-      let k = v128.load(k0 + i); a0 = f32x4.add(a0, f32x4.mul(qa, k)); b0 = f32x4.add(b0, f32x4.mul(qb, k));
-      k = v128.load(k1 + i); a1 = f32x4.add(a1, f32x4.mul(qa, k)); b1 = f32x4.add(b1, f32x4.mul(qb, k));
-      k = v128.load(k2 + i); a2 = f32x4.add(a2, f32x4.mul(qa, k)); b2 = f32x4.add(b2, f32x4.mul(qb, k));
-      k = v128.load(k3 + i); a3 = f32x4.add(a3, f32x4.mul(qa, k)); b3 = f32x4.add(b3, f32x4.mul(qb, k));
-    }
-    v128.store(to0, f32x4.mul(sums(a0, a1, a2, a3), by));
-    v128.store(to1, f32x4.mul(sums(b0, b1, b2, b3), by));
-  }
-}
-
-/** The sums of the lanes of four vectors. */
-@inline function sums(a: v128, b: v128, c: v128, d: v128): v128 {
-  const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 4, 2, 6), v128.shuffle<f32>(a, b, 1, 5, 3, 7));
-  const cd = f32x4.add(v128.shuffle<f32>(c, d, 0, 4, 2, 6), v128.shuffle<f32>(c, d, 1, 5, 3, 7));
-  return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
 }
 
 /** Of each row and head: the largest score so far, the sum of e^(score - largest), and what a new largest score makes of what was summed up before. */
@@ -84,7 +59,8 @@ function score(q0: usize, q1: usize, to0: usize, to1: usize, keys: usize, line: 
   largest: f32;
   sum: f32;
   keep: f32;
-  none: i32;
+  /** What an integer of the page's weights stands for. */
+  unit: f32;
 }
 
 /**
@@ -109,37 +85,6 @@ function softmax(scores: usize, count: i32, running: Running): void {
   running.sum = running.sum * running.keep + sum4(sum);
 }
 
-/**
- * out_h [n] = out_h * keep_h + sum over `count` positions of weights_h[i] * values[i], for two heads; lines of values lie `line` bytes apart. n is a multiple of 4.
- * When both are one and the same, what is computed as the first counts.
- */
-function addValues(
-  out0: usize, out1: usize, keep0: f32, keep1: f32, weights0: usize, weights1: usize, values: usize, line: usize, count: i32, n: i32,
-): void {
-  const ka = f32x4.splat(keep0), kb = f32x4.splat(keep1), end = out0 + (<usize>n << 2), last = <usize>count << 2;
-  for (; out0 + 64 <= end; out0 += 64, out1 += 64, values += 64) {
-    let a0 = f32x4.mul(v128.load(out0), ka), a1 = f32x4.mul(v128.load(out0, 16), ka), a2 = f32x4.mul(v128.load(out0, 32), ka), a3 = f32x4.mul(v128.load(out0, 48), ka);
-    let b0 = f32x4.mul(v128.load(out1), kb), b1 = f32x4.mul(v128.load(out1, 16), kb), b2 = f32x4.mul(v128.load(out1, 32), kb), b3 = f32x4.mul(v128.load(out1, 48), kb);
-    for (let i: usize = 0, v = values; i != last; i += 4, v += line) {
-      const pa = v128.load32_splat(weights0 + i), pb = v128.load32_splat(weights1 + i);
-      let x = v128.load(v); a0 = f32x4.add(a0, f32x4.mul(x, pa)); b0 = f32x4.add(b0, f32x4.mul(x, pb));
-      x = v128.load(v, 16); a1 = f32x4.add(a1, f32x4.mul(x, pa)); b1 = f32x4.add(b1, f32x4.mul(x, pb));
-      x = v128.load(v, 32); a2 = f32x4.add(a2, f32x4.mul(x, pa)); b2 = f32x4.add(b2, f32x4.mul(x, pb));
-      x = v128.load(v, 48); a3 = f32x4.add(a3, f32x4.mul(x, pa)); b3 = f32x4.add(b3, f32x4.mul(x, pb));
-    }
-    v128.store(out1, b0); v128.store(out1, b1, 16); v128.store(out1, b2, 32); v128.store(out1, b3, 48);
-    v128.store(out0, a0); v128.store(out0, a1, 16); v128.store(out0, a2, 32); v128.store(out0, a3, 48);
-  }
-  for (; out0 < end; out0 += 16, out1 += 16, values += 16) {
-    let a = f32x4.mul(v128.load(out0), ka), b = f32x4.mul(v128.load(out1), kb);
-    for (let i: usize = 0, v = values; i != last; i += 4, v += line) {
-      const x = v128.load(v);
-      a = f32x4.add(a, f32x4.mul(x, v128.load32_splat(weights0 + i))); b = f32x4.add(b, f32x4.mul(x, v128.load32_splat(weights1 + i)));
-    }
-    v128.store(out1, b); v128.store(out0, a);
-  }
-}
-
 /** Where row i's head h has its scores of a page. */
 @inline function scoresOf(m: Model, i: usize, h: usize): usize {
   return m.scores + (i * <usize>m.heads + h) * (PAGE << 2);
@@ -154,63 +99,81 @@ function addValues(
   return min(changetype<Row>(rows + <usize>i * ROW_BYTES).position + 1 - start, size);
 }
 
-/** Scores of the query heads `first` to `next - 1` of a row with a block's keys. */
-function scoreBlock(m: Model, i: usize, first: usize, next: usize, block: usize, keys: usize, count: i32): void {
-  const bytes = <usize>m.headDim << 2, qStep = m.gated ? bytes << 1 : bytes, q = m.q + i * <usize>m.heads * qStep;
-  for (let a = first; a < next; a += 2) {
-    const b = min(a + 1, next - 1), scale = <f32>1 / sqrt<f32>(<f32>m.headDim);
-    score(q + a * qStep, q + b * qStep, scoresOf(m, i, a) + block, scoresOf(m, i, b) + block, keys, bytes, count, m.headDim, scale);
+@inline function queryOf(m: Model, i: usize, h: usize): usize {
+  const bytes = <usize>m.headDim << 2;
+  return m.q + (i * <usize>m.heads + h) * (m.gated ? bytes << 1 : bytes);
+}
+
+@inline function mixedOf(m: Model, i: usize, h: usize): usize {
+  return m.mixed + ((i * <usize>m.heads + h) * <usize>m.headDim << 2);
+}
+
+/** Weights of a page's positions for the query heads `first` to `next - 1` of a row, in the place of scores. */
+function weigh(m: Model, i: usize, first: usize, next: usize, keys: usize, values: usize, count: i32): void {
+  const scale = <f32>1 / sqrt<f32>(<f32>m.headDim), n = m.headDim;
+  if (!m.int16Kv) {
+    for (let a = first; a < next; a += 2) {
+      const b = min(a + 1, next - 1);
+      score(queryOf(m, i, a), queryOf(m, i, b), scoresOf(m, i, a), scoresOf(m, i, b), keys, <usize>n << 2, count, n, scale);
+    }
+    for (let h = first; h < next; h++) softmax(scoresOf(m, i, h), count, runningOf(m, i, h));
+    return;
+  }
+  for (let a = first; a < next; a += 4) {
+    const b = min(a + 1, next - 1), c = min(a + 2, next - 1), d = min(a + 3, next - 1);
+    multiply(
+      queryOf(m, i, a), queryOf(m, i, b), queryOf(m, i, c), queryOf(m, i, d), scoresOf(m, i, a), scoresOf(m, i, b), scoresOf(m, i, c), scoresOf(m, i, d),
+      keys, n >> 1, count + 7 >> 3, <usize>n << 4,
+    );
+  }
+  for (let h = first; h < next; h++) {
+    const scores = scoresOf(m, i, h), running = runningOf(m, i, h);
+    scoresFrom(scores, scalesOf(keys, n), load<f32>(queryOf(m, i, h) + (<usize>n << 1)) * scale, count);
+    softmax(scores, count, running);
+    running.unit = roundWeights(scores, scalesOf(values, n), count);
   }
 }
 
-/** And the block's values, weighted, to what these heads have so far. */
-function addBlock(m: Model, i: usize, first: usize, next: usize, block: usize, values: usize, count: i32): void {
-  const bytes = <usize>m.headDim << 2, out = m.mixed + i * <usize>m.heads * bytes;
-  for (let a = first; a < next; a += 2) {
-    const b = min(a + 1, next - 1), keepA = block ? <f32>1 : runningOf(m, i, a).keep, keepB = block ? <f32>1 : runningOf(m, i, b).keep;
-    addValues(out + a * bytes, out + b * bytes, keepA, keepB, scoresOf(m, i, a) + block, scoresOf(m, i, b) + block, values, bytes, count, m.headDim);
+/** And the page's values, weighted, to what these heads have so far. */
+function addPage(m: Model, i: usize, first: usize, next: usize, values: usize, count: i32): void {
+  const n = m.headDim;
+  if (!m.int16Kv) {
+    for (let a = first; a < next; a += 2) {
+      const b = min(a + 1, next - 1);
+      addValues(mixedOf(m, i, a), mixedOf(m, i, b), runningOf(m, i, a).keep, runningOf(m, i, b).keep, scoresOf(m, i, a), scoresOf(m, i, b), values, <usize>n << 2, count, n);
+    }
+    return;
   }
-}
-
-/** A block's keys or values as floats. */
-function unpacked(m: Model, at: usize, count: i32): usize {
-  if (!m.halfKv) return at;
-  const to = m.unpacked + <usize>(member() * BLOCK * m.headDim << 2);
-  fromHalves(at, to, count * m.headDim);
-  return to;
+  const line = <usize>n << 2, sums = m.sums + <usize>member() * (line << 2);
+  for (let a = first; a < next; a += 4) {
+    const b = min(a + 1, next - 1), c = min(a + 2, next - 1), d = min(a + 3, next - 1);
+    multiply(
+      scoresOf(m, i, a), scoresOf(m, i, b), scoresOf(m, i, c), scoresOf(m, i, d), sums, sums + line, sums + 2 * line, sums + 3 * line,
+      values, count + 1 >> 1, n >> 3, PAGE << 4,
+    );
+    for (let h = a, at = sums; h <= d; h++, at += line) addSums(mixedOf(m, i, h), runningOf(m, i, h).keep, at, runningOf(m, i, h).unit, n);
+  }
 }
 
 /**
  * Rows `first` to `next - 1`, all of one session: their query heads `head` to `headEnd - 1`, which share these keys and values, over the page that begins at position
- * `start`. Its keys and values are read once for all of them.
+ * `start`. Its keys, then its values, stay in the first-level cache for all of them.
  */
 function attendPage(m: Model, rows: usize, first: i32, next: i32, head: usize, headEnd: usize, start: i32, keys: usize, values: usize): void {
-  const line = <usize>m.headDim << (m.halfKv ? 1 : 2);
-  const end = seen(rows, next - 1, start, PAGE);
-  for (let at = 0; at < end; at += BLOCK) {
-    const block = unpacked(m, keys + <usize>at * line, min(end - at, BLOCK));
-    for (let i = first; i < next; i++) {
-      const count = seen(rows, i, start + at, BLOCK);
-      if (count > 0) scoreBlock(m, <usize>i, head, headEnd, <usize>at << 2, block, count);
-    }
+  for (let i = first; i < next; i++) {
+    const count = seen(rows, i, start, PAGE);
+    if (count > 0) weigh(m, <usize>i, head, headEnd, keys, values, count);
   }
   for (let i = first; i < next; i++) {
     const count = seen(rows, i, start, PAGE);
-    if (count > 0) for (let h = head; h < headEnd; h++) softmax(scoresOf(m, <usize>i, h), count, runningOf(m, <usize>i, h));
-  }
-  for (let at = 0; at < end; at += BLOCK) {
-    const block = unpacked(m, values + <usize>at * line, min(end - at, BLOCK));
-    for (let i = first; i < next; i++) {
-      const count = seen(rows, i, start + at, BLOCK);
-      if (count > 0) addBlock(m, <usize>i, head, headEnd, <usize>at << 2, block, count);
-    }
+    if (count > 0) addPage(m, <usize>i, head, headEnd, values, count);
   }
 }
 
 /** Rows `first` to `next - 1`, all of one session, page by page: query heads `head` to `headEnd - 1`. */
 function attendSession(m: Model, layer: Layer, rows: usize, first: i32, next: i32, head: i32, headEnd: i32): void {
   const session = changetype<Row>(rows + <usize>first * ROW_BYTES), positions = changetype<Row>(rows + <usize>(next - 1) * ROW_BYTES).position + 1;
-  const share = (<usize>PAGE * <usize>m.headDim) << (m.halfKv ? 1 : 2), sharing = m.heads / m.kvHeads;
+  const share = kvShare(m), sharing = m.heads / m.kvHeads;
   for (let from = head, to = 0; from < headEnd; from = to) {
     const g = from / sharing;
     to = min((g + 1) * sharing, headEnd);
@@ -248,14 +211,14 @@ export function attention(m: Model, layer: Layer, rows: usize, count: i32): void
   }
 }
 
-/** Row i's heads have seen nothing yet. */
+/** Row i's heads have seen nothing yet. Where keys are integers so become the queries, in their place, and what one stands for follows them. */
 function begin(m: Model, i: usize, head: usize, headEnd: usize): void {
-  const bytes = <usize>m.headDim << 2;
-  memory.fill(m.mixed + (i * <usize>m.heads + head) * bytes, 0, (headEnd - head) * bytes);
+  memory.fill(mixedOf(m, i, head), 0, (headEnd - head) * <usize>m.headDim << 2);
   for (let h = head; h < headEnd; h++) {
-    const running = runningOf(m, i, h);
+    const running = runningOf(m, i, h), q = queryOf(m, i, h);
     running.largest = -Infinity;
     running.sum = 0;
+    if (m.int16Kv) store<f32>(q + (<usize>m.headDim << 1), roundByNorm(q, m.headDim));
   }
 }
 

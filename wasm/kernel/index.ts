@@ -7,7 +7,7 @@
 export { checksum } from './checksum';
 export { causalConv, deltaRule } from './delta';
 export { embedRow } from './embed';
-export { fromHalves, toHalves } from './kv-half';
+export { addSums, multiply, roundByNorm, roundWeights, scoresFrom, storeKey, storeValue } from './kv-int16';
 export { finalNorm, mixer, mlp } from './layer';
 export { largestK, logSumExp } from './logits';
 export { exp4Array } from './math';

@@ -35,8 +35,8 @@ export const Q4_0 = 2;
   epsilon: f32;
   /** 1 when attention has an output gate and normed q and k (qwen3_5), 0 when not (llama). */
   gated: i32;
-  /** 1 when the KV cache holds halves, 0 when it holds floats. */
-  halfKv: i32;
+  /** 1 when the KV cache holds 16-bit integers, 0 when it holds floats. */
+  int16Kv: i32;
   keyHeads: i32;
   valueHeads: i32;
   keyDim: i32;
@@ -52,10 +52,10 @@ export const Q4_0 = 2;
   k: usize;
   v: usize;
   mixed: usize;
-  /** Attention: state of each softmax [M, heads, 4], scores of a page [M, heads, 64], and a block of one head's keys or values as floats [8, headDim]. */
+  /** Attention: state of each softmax [M, heads, 4], scores of a page [M, heads, 64], and sums of a page's values for four heads of each thread [4, headDim]. */
   running: usize;
   scores: usize;
-  unpacked: usize;
+  sums: usize;
   /** DeltaNet: q|k|v [M, channels], z [M, valueHeads * valueDim], b and a [M, valueHeads rounded up to 8]. The mixed heads go to `mixed`. */
   qkv: usize;
   z: usize;

@@ -11,7 +11,7 @@ import { barrier, JOB, jobBegins, jobEnds, member, team } from './team';
 export { checksum } from './checksum';
 export { causalConv, deltaRule } from './delta';
 export { embedRow } from './embed';
-export { fromHalves, toHalves } from './kv-half';
+export { addSums, multiply, roundByNorm, roundWeights, scoresFrom, storeKey, storeValue } from './kv-int16';
 export { largestK, logSumExp } from './logits';
 export { exp4Array } from './math';
 export { joinTeam } from './team';

@@ -4,7 +4,7 @@ import { Arena } from '../arena.ts';
 import type { Kernel } from '../kernel.ts';
 import { wholeModel } from '../loader.ts';
 import { allocateScratch } from '../scratch.ts';
-import { keepsHalves, PAGE, stateLayout } from '../sessions.ts';
+import { keepsInt16, PAGE, stateLayout } from '../sessions.ts';
 import type { StageSpec } from '../stage.ts';
 import { filesOf } from '../weights.ts';
 import { cutInto } from './cut.ts';
@@ -128,12 +128,12 @@ function doesNotFit(stage: PlannedStage, budgetBytes: number): string {
 /** Tells what a stage takes. */
 function measureStages(manifest: Manifest, options: PlanOptions): Measure {
   const { config, files } = manifest;
-  const halfKv = keepsHalves(manifest);
+  const int16Kv = keepsInt16(manifest);
   const scratch = new Map<number, number>();
   return (spec, heapBytes = options.heapBytes) => {
     const held = filesOf(manifest, spec);
     const weightBytes = held.reduce((sum, file) => sum + align(files[file]!.bytes), 0);
-    const layout = stateLayout(config, spec, options.contextLength, halfKv);
+    const layout = stateLayout(config, spec, options.contextLength, int16Kv);
     const pages = layout.runs > 0 ? Math.ceil(options.contextLength / PAGE) * align(layout.pageBytes) : 0;
     const stateBytes = options.sessions * (align(layout.tableBytes + layout.recurrentBytes) + pages);
     const headRange = spec.head ? spec.head.last - spec.head.first : 0;
@@ -148,6 +148,6 @@ function measureStages(manifest: Manifest, options: PlanOptions): Measure {
 function scratchBytes(manifest: Manifest, headRange: number): number {
   const arena = new Arena();
   const kernel = { setProductScratch: () => {} } as unknown as Kernel;
-  allocateScratch(arena, kernel, manifest.config, { halfKv: keepsHalves(manifest), headRange, threads: 1 });
+  allocateScratch(arena, kernel, manifest.config, { int16Kv: keepsInt16(manifest), headRange, threads: 1 });
   return arena.bytes;
 }
