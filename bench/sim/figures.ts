@@ -5,7 +5,7 @@ import type { Course } from './attempt.ts';
 import type { RunResult } from './simulate.ts';
 
 /** What a client that got an error has lost at least until it has its answer from elsewhere, milliseconds: an assumption. No error is cheap because it comes fast. */
-const failureMs = 30_000;
+export const failureMs = 30_000;
 
 /** The first token of a stream, or the whole of what is no stream, should be there by then. */
 const objectiveMs = 3_000;

@@ -5,10 +5,10 @@ import { bootstrap, type Interval } from './bootstrap.ts';
 import { chartOf } from './chart.ts';
 import { type Comparison, compare } from './compare.ts';
 import { readScenario, scenarioNames } from './scenario.ts';
-import { tableOf, verdictOf } from './table.ts';
+import { hindsightOf, tableOf, verdictOf } from './table.ts';
 import { openTrace } from './traces.ts';
 
-const HELP = `Usage: npm run sim -- [--trace api-mix|FILE] [--scenario NAME|FILE|all] [--svg FOLDER] [--json FILE] [--markdown]
+const HELP = `Usage: npm run sim -- [--trace api-mix|FILE] [--scenario NAME|FILE|all] [--hindsight RUNS] [--seed N] [--svg FOLDER] [--json FILE] [--markdown]
        npm run sim -- --break-even [--markdown]
        npm run sim -- --pipeline-cost --pack FOLDER [--size 128+64] [--prefill N] [--decode N,N,N] [--hop MS] [--load MS] [--markdown]
        npm run sim -- --validate [--edge-pack FOLDER] [--requests N] [--json FILE]
@@ -17,6 +17,8 @@ Simulates edge replicas, GPU pools, the network between them and gateways that d
 sending everything to one side, a fixed length threshold (the best of those tried) and a random mix of the same edge share.
 --trace       api-mix (generated, the default), Azure's CSV or Mooncake's JSON lines
 --scenario    ${scenarioNames.join(', ')}, all (the default), or a file like bench/sim/scenarios/*.json
+--hindsight   in so many runs of each scenario, what moving single requests could have won, and what nobody can go below (minutes)
+--seed        of the first run of the API mix (default 1000, that of the report)
 --svg         draws each scenario into this folder, as TRACE-SCENARIO.svg
 --json        writes all figures
 --markdown    tables for the documentation
@@ -31,6 +33,8 @@ const { values } = parseArgs({
   options: {
     trace: { type: 'string', default: 'api-mix' },
     scenario: { type: 'string', default: 'all' },
+    hindsight: { type: 'string', default: '0' },
+    seed: { type: 'string', default: '1000' },
     svg: { type: 'string' },
     json: { type: 'string' },
     markdown: { type: 'boolean', default: false },
@@ -76,16 +80,18 @@ async function pipelineCost(): Promise<void> {
 }
 
 async function simulateAll(): Promise<void> {
-  const trace = openTrace(values.trace);
+  const trace = openTrace(values.trace, Number(values.seed));
   const names = values.scenario === 'all' ? scenarioNames : [values.scenario];
   const comparisons: Comparison[] = [];
   if (values.svg) mkdirSync(values.svg, { recursive: true });
   for (const name of names) {
-    const comparison = await compare(readScenario(name), trace);
+    const comparison = await compare(readScenario(name), trace, Number(values.hindsight));
     comparisons.push(comparison);
     const { title, requests, runs } = comparison;
     console.log(`${values.markdown ? '### ' : ''}${title}\n\n${runs} runs of ${requests} requests of ${trace.name}.\n`);
-    console.log(`${tableOf(comparison, values.markdown ? 'markdown' : 'text')}\n\n${verdictOf(comparison)}\n`);
+    console.log(
+      `${tableOf(comparison, values.markdown ? 'markdown' : 'text')}\n\n${[verdictOf(comparison), hindsightOf(comparison)].join('\n')}\n`,
+    );
     if (values.svg) writeFileSync(join(values.svg, `${trace.name}-${comparison.scenario}.svg`), chartOf(comparison));
   }
   if (comparisons.length > 1) summarize(comparisons);

@@ -95,6 +95,11 @@ export function qualityAfterGate({ edge }: Judgement): number {
   return good / (good + (1 - edge) * passes(0));
 }
 
+/** The same for an answer that would pass, and the edge's own for one that would not: the best that can be had from the edge. */
+export function bestQualityOfEdge(judgement: Judgement): number {
+  return judgement.sign >= gateThreshold ? qualityAfterGate(judgement) : judgement.edge;
+}
+
 /** The standard normal distribution's part below x, by a logistic approximation with an error below 0.001 (Tocher; Page 1977). */
 function normalBelow(x: number): number {
   return 1 / (1 + Math.exp(-1.5976 * x - 0.07056 * x ** 3));

@@ -11,13 +11,13 @@ export interface Router {
   decide(features: Features, estimates: Estimates, limits: Limits, index: number): Decision;
 }
 
-/** `balanced` without its least quality: only the weights decide. */
-export const withoutFloor: Router = {
-  name: 'balanced, no floor',
-  decide: (features, estimates, limits) => decide(features, estimates, { ...policyOf('balanced', limits), minQuality: 0 }),
+/** `balanced` where an operator has set its least quality, so that neither that nor the gate gives way. */
+export const hardFloor: Router = {
+  name: 'balanced, min_quality set',
+  decide: (features, estimates, limits) => decide(features, estimates, { ...policyOf('balanced', limits), yields: false }),
 };
 
-/** The same without its gate. */
+/** `balanced` without a least quality and without a gate: only the weights decide. */
 export const weightsOnly: Router = {
   name: 'balanced, no floor, no gate',
   decide: (features, estimates, limits) => decide(features, estimates, { ...policyOf('balanced', limits), minQuality: 0, gate: false }),
@@ -57,7 +57,8 @@ export function randomMix(share: number, seed: number): Router {
   return split('random mix', (_, index) => generator(seed * 1_000_003 + index)() < share);
 }
 
-function split(name: string, isForEdge: (features: Features, index: number) => boolean): Router {
+/** Each request to the side that `isForEdge` says; the other side stands in where that one refuses or fails. */
+export function split(name: string, isForEdge: (features: Features, index: number) => boolean): Router {
   return {
     name,
     decide(features, estimates, limits, index) {

@@ -73,7 +73,7 @@ export const scenarioSchema = z.strictObject({
   originOnlyShare: share.default(0.1),
   /** Requests of one run, and independent runs: an interval comes from these. */
   requests: z.int().min(1).default(300),
-  runs: z.int().min(2).default(12),
+  runs: z.int().min(2).default(24),
   /** Gateways that each know what they have seen themselves. */
   isolates: z.int().min(1).default(2),
   edge: edge.prefault({}),

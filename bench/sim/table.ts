@@ -37,6 +37,14 @@ export function tableOf({ rows }: Comparison, format: 'text' | 'markdown'): stri
   return cells.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')).join('\n');
 }
 
+/** What there was to win. */
+export function hindsightOf({ hindsight }: Comparison): string {
+  if (!hindsight) return '';
+  const { runs, threshold, balanced, found, tried, moved, bound } = hindsight;
+  const least = bound === null ? '' : ` Nobody can go below ${bound.toFixed(3)}.`;
+  return `With hindsight (${runs} runs): best threshold ${threshold.toFixed(3)}, balanced ${balanced.toFixed(3)}, the better of the two with ${moved} of ${tried} requests moved ${found.toFixed(3)}.${least}`;
+}
+
 /** Whether `balanced` does what is asked of it here. */
 export function verdictOf({ dominating, verdict, bestThreshold }: Comparison): string {
   const first = dominating.length === 0 ? 'No baseline dominates balanced.' : `Balanced is dominated by: ${dominating.join(', ')}.`;

@@ -13,9 +13,12 @@ export interface Trace {
 
 type Row = Pick<SimRequest, 'at' | 'promptTokens' | 'outputTokens' | 'blocks'>;
 
-/** `api-mix`, or a file: Azure's CSV (TIMESTAMP, ContextTokens, GeneratedTokens) or Mooncake's JSON lines. Throws where it is neither. */
-export function openTrace(nameOrFile: string): Trace {
-  if (nameOrFile === 'api-mix') return { name: 'api-mix', of: ofApiMix };
+/**
+ * `api-mix`, or a file: Azure's CSV (TIMESTAMP, ContextTokens, GeneratedTokens) or Mooncake's JSON lines. Throws where it is neither.
+ * @param seed of the first run of what is generated
+ */
+export function openTrace(nameOrFile: string, seed = 1_000): Trace {
+  if (nameOrFile === 'api-mix') return { name: 'api-mix', of: (scenario, run) => ofApiMix(scenario, seed + run) };
   const text = readFileSync(nameOrFile, 'utf8');
   const isCsv = text.startsWith('TIMESTAMP,');
   if (!isCsv && !text.startsWith('{')) throw new Error(`${nameOrFile} is no trace: neither Azure's CSV nor Mooncake's JSON lines.`);
@@ -24,8 +27,8 @@ export function openTrace(nameOrFile: string): Trace {
   return { name, of: (scenario, run) => ofRows(rows, isCsv ? 16 : mooncakeBlock, scenario, run) };
 }
 
-function ofApiMix({ requests, requestsPerSecond, originOnlyShare }: Scenario, run: number): SimRequest[] {
-  return apiMix(requests, requestsPerSecond, originOnlyShare, 1_000 + run);
+function ofApiMix({ requests, requestsPerSecond, originOnlyShare }: Scenario, seed: number): SimRequest[] {
+  return apiMix(requests, requestsPerSecond, originOnlyShare, seed);
 }
 
 const mooncakeBlock = 512;

@@ -21,9 +21,9 @@ const turnGrowth = 0.45;
 
 /**
  * Requests that come before a queue at an origin is empty again, for each that waits there: ρ ÷ (1 - ρ) at a part ρ of the capacity in use, as a queue of n is drained in
- * n·s ÷ (1 - ρ) where each takes s. For ρ = 0.8, at which autoscalers aim; a pool that has a queue all the time has more of them.
+ * n·s ÷ (1 - ρ) where each takes s. For ρ = 0.9: a pool with a queue is fuller than the 0.8 at which autoscalers aim.
  */
-const behindEachWaiting = 4;
+const behindEachWaiting = 9;
 
 /** The mean of a quantity by its 5th, 50th and 95th percentiles (Pearson and Tukey; Keefer and Bodily 1983), where the 5th mirrors the 95th in the logarithm. */
 export function meanOf({ p50, p95 }: Quantiles): number {

@@ -5,10 +5,12 @@ import { bootstrap } from '../../../bench/sim/bootstrap.ts';
 import { breakEven } from '../../../bench/sim/break-even.ts';
 import { dominates } from '../../../bench/sim/compare.ts';
 import { figuresOf, scoreOf } from '../../../bench/sim/figures.ts';
+import { withHindsight } from '../../../bench/sim/hindsight.ts';
 import { judge } from '../../../bench/sim/quality.ts';
 import { allEdge, allOrigin, ours, type Router, randomMix, threshold } from '../../../bench/sim/routers.ts';
 import { readScenario, type Scenario, scenarioNames } from '../../../bench/sim/scenario.ts';
 import { simulate } from '../../../bench/sim/simulate.ts';
+import { within } from '../../../bench/sim/validate.ts';
 import { policyOf } from '../../../worker/routing/policies.ts';
 import { simRequest } from './requests.ts';
 
@@ -141,6 +143,63 @@ describe('the figures', () => {
     expect(high).toBeGreaterThan(2);
     const few = bootstrap(values.slice(0, 10));
     expect(high - low).toBeLessThan(few.high - few.low);
+  });
+});
+
+describe('a comparison with the running gateway', () => {
+  const off = (...values: number[]) => values.map((off, i) => ({ what: `figure ${i}`, off }));
+
+  it('passes where every median is within the tolerance, and names the worst', () => {
+    expect(within(off(-0.15, 0.25, 0), 0.25)).toEqual({
+      passed: true,
+      text: 'PASSED: all 3 medians are predicted within 25 %; the worst is 25 % off (figure 1).',
+    });
+  });
+
+  it('fails by name where one is not, or is no number', () => {
+    expect(within(off(-0.26, 0.2), 0.25)).toEqual({
+      passed: false,
+      text: 'FAILED: 1 of 2 medians are off by more than 25 %: figure 0 (-26 %).',
+    });
+    expect(within(off(Number.NaN), 0.25).passed).toBe(false);
+  });
+});
+
+describe('hindsight', () => {
+  const scenario = { ...readScenario('warm'), isolates: 1 };
+  const requests = requestsOf(scenario, 30);
+
+  it('moves back what was put at the wrong side, down to what cannot be beaten', async () => {
+    const wrong = requests.map((_, i) => i % 3 === 0);
+    const { before, after, moved, bound } = await withHindsight(scenario, requests, wrong, policy, 100);
+    const right = await withHindsight(
+      scenario,
+      requests,
+      requests.map(() => false),
+      policy,
+      0,
+    );
+    expect(moved).toBeGreaterThan(3);
+    expect(after).toBeLessThan(before);
+    expect(after).toBeCloseTo(right.before, 3);
+    expect(bound!).toBeLessThanOrEqual(after);
+    expect(bound!).toBeGreaterThan(0.95 * after);
+  });
+
+  it('has no bound where the pool grows and shrinks', async () => {
+    const zero = readScenario('zero');
+    const few = requestsOf(zero, 5);
+    expect(
+      (
+        await withHindsight(
+          zero,
+          few,
+          few.map(() => true),
+          policy,
+          2,
+        )
+      ).bound,
+    ).toBe(null);
   });
 });
 

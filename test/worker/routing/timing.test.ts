@@ -44,8 +44,8 @@ describe('expected times', () => {
       3 * others(edgeTiming({ ...edge, running: 2 }, 30, twenty)),
     );
     expect(others(originTiming(origin, 100, twenty))).toBe(0);
-    // 550 ms on one of eight places, for each of four behind each of the sixteen.
-    expect(others(originTiming({ ...origin, waiting: 16 }, 100, twenty))).toBeCloseTo((4 * 16 * 550) / 8);
+    // 550 ms on one of eight places, for each of nine behind each of the sixteen.
+    expect(others(originTiming({ ...origin, waiting: 16 }, 100, twenty))).toBeCloseTo((9 * 16 * 550) / 8);
   });
 
   it('are as wide as lengths and errors together, and wider than each', () => {
