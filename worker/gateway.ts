@@ -77,7 +77,8 @@ export class NearsideGateway implements Gateway {
       const { chosen, call } = placement;
       const asked = await (chosen.race ? this.#race(placement) : this.#asker.ask(placement, chosen.route, call.signal));
       if ('answer' in asked) {
-        this.#parts.background(this.#placer.taken(placement));
+        const remembering = this.#placer.taken(placement);
+        if (remembering) this.#parts.background(remembering);
         return asked.answer;
       }
       if (asked.refused === 'decided_again') continue;

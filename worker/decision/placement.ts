@@ -84,11 +84,14 @@ export class Placer {
     return difficultyOf(body.messages).catch(() => null);
   }
 
-  /** The request was sent on its way: remembered against flapping, and for the conversation's next turn. */
-  async taken({ chosen, call, features, request }: Placement): Promise<void> {
+  /**
+   * The request was sent on its way: remembered against flapping, and for the conversation's next turn.
+   * @returns what of it goes on; null where nothing does
+   */
+  taken({ chosen, call, features, request }: Placement): Promise<void> | null {
     const { knowledge, escalations } = this.#sources;
     knowledge.decided(chosen, { caller: call.caller, kind: features.kind }, Date.now());
-    if (isEscalated(chosen)) await escalations.add(call.caller, request.body.messages);
+    return isEscalated(chosen) ? escalations.add(call.caller, request.body.messages) : null;
   }
 }
 
