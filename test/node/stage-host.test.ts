@@ -46,16 +46,21 @@ class Deployment {
     const host = this.hosts[stage]!;
     return {
       attach: (hello) =>
-        host.attach(structuredClone(hello), (call) => ({
-          call: async (method, args) => {
+        host.attach(structuredClone(hello), (calls) => {
+          const sent = async <A, T>(args: A, call: (args: A) => Promise<T>): Promise<T> => {
             this.running += 1;
             this.mostRunning = Math.max(this.mostRunning, this.running);
             await this.delay(stage);
             this.running -= 1;
             if (this.hosts[stage] !== host) throw new Error('The object is gone.');
-            return structuredClone(await call(method, structuredClone(args)));
-          },
-        })),
+            return structuredClone(await call(structuredClone(args)));
+          };
+          return {
+            call: (method, args) => sent(args, (copy) => calls.call(method, copy)),
+            step: (batch) => sent(batch, calls.step),
+            answer: (question) => sent(question, calls.answer),
+          };
+        }),
     };
   }
 
@@ -148,9 +153,7 @@ describe('stages behind RPC', () => {
     expect(before).toBeGreaterThan(two / 2);
     await deployment.hosts[0]!.attach(
       { version: STAGE_VERSION, plan: planHash(text), stage: 0, client: 'someone else', sessions: [] },
-      () => ({
-        call: async () => ({ ok: false, code: 'lost', message: '' }),
-      }),
+      (calls) => calls,
     );
     await stage.step([entry('a', 0, [1])]);
     await stage.close('a');
@@ -224,7 +227,7 @@ describe('stages behind RPC', () => {
     [{ stage: 0 }, 'Stage 1 was taken for stage 0: check'],
   ])('that are not what the engine takes them for say so: %o', async (changes, message) => {
     const hello = { version: STAGE_VERSION, plan: planHash(text), stage: 1, client: 'c', sessions: [], ...changes };
-    const welcome = await deployment.hosts[1]!.attach(hello, () => ({ call: async () => ({ ok: false, code: 'lost', message: '' }) }));
+    const welcome = await deployment.hosts[1]!.attach(hello, (calls) => calls);
     expect(welcome).toMatchObject({ ok: false, message: expect.stringContaining(message) });
   });
 });

@@ -58,6 +58,10 @@ export class FaultyPeer implements Peer {
     return (await (await this.#instance)?.memory())?.sessionBytes ?? 0;
   }
 
+  get epoch(): string | null {
+    return this.#connection ? String(this.#epoch) : null;
+  }
+
   async connect(): Promise<string> {
     if (!this.#connection) {
       this.connects += 1;

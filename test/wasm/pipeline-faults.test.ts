@@ -165,6 +165,21 @@ describe.each(['tied', 'llama'] as const)('losing stages of the %s model', (name
     await one.close('x');
   });
 
+  it('again and again, while sessions are computed anew, makes no step fail that gets on in between', async () => {
+    const { stage, peers, mended } = faulty();
+    const sessions = ['a', 'b', 'c', 'd'];
+    const batch = (from: number, to: number) =>
+      sessions.map((session, i) => ({ session, position: from, ids: tokens(41, 3 + i).slice(from, to), head: ALL }));
+    for (const session of sessions) await Promise.all([stage.open(session), one.open(session)]);
+    expect(await stage.step(batch(0, 40))).toEqual(await one.step(batch(0, 40)));
+    peers[1]!.kill();
+    let calls = 0;
+    peers[1]!.fate = () => (++calls % 14 === 0 && calls < 14 * 40 ? 'kill' : null);
+    expect(await stage.step(batch(40, 41))).toEqual(await one.step(batch(40, 41)));
+    expect(mended()).toBeGreaterThan(20);
+    for (const session of sessions) await Promise.all([stage.close(session), one.close(session)]);
+  });
+
   it('while a client leaves ends at once', async () => {
     const { stage, peers } = faulty();
     await stage.open('a');

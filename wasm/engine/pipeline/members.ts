@@ -47,6 +47,17 @@ export class Members {
     return this.slices.findIndex(({ spec }) => id < spec.embed!.last);
   }
 
+  /** Which instances hold the layers, when all are connected, else null. */
+  get epochs(): string[] | null {
+    const epochs: string[] = [];
+    for (const { epoch } of this.layers) {
+      if (epoch === null) return null;
+      epochs.push(epoch);
+    }
+    for (const { epoch } of this.slices) if (epoch === null) return null;
+    return epochs;
+  }
+
   /** Connects all. Answers which instances hold the layers. @param known names the sessions that are still wanted */
   async connect(known: () => string[]): Promise<string[]> {
     const epochs = await settled(this.all.map((peer) => peer.connect(known)));

@@ -42,12 +42,14 @@ export async function pass(
   const { layers } = members;
   const results: Passed[] = shares.map(() => ({ hidden: new Float32Array(), answers: [] }));
   const entrances = layers.map(() => Promise.resolve());
+  const batches = microBatches(shares);
+  const several = batches.length > 1;
   const ends: Promise<unknown>[] = [];
   let failed: { error: unknown } | null = null;
 
   const flow = async (pieces: Piece[], index: number): Promise<void> => {
     // Every stage sees micro-batches in their order: each waits for the one before to have been sent. Taken now, before anything is waited for.
-    const places = entrances.map((before, stage) => {
+    const places = (several ? entrances : []).map((before, stage) => {
       let leave = () => {};
       entrances[stage] = new Promise((resolve) => {
         leave = resolve;
@@ -66,7 +68,7 @@ export async function pass(
         pieces.map(({ share, from, to }) => vocabulary.embed(shares[share]!.sequence, shares[share]!.ids.slice(from, to), signal)),
       );
       for (const [stage, peer] of layers.entries()) {
-        await places[stage]!.before;
+        if (several) await places[stage]!.before;
         check();
         const step = peer.step(
           pieces.map(({ share, from }, i) => {
@@ -74,7 +76,7 @@ export async function pass(
             return { session: sequence.name, position: position + from, hidden: hidden[i]! };
           }),
         );
-        places[stage]!.leave();
+        places[stage]?.leave();
         hidden = (await step).map((result) => result.hidden!);
       }
       check();
@@ -103,7 +105,7 @@ export async function pass(
     for (const [i, { share }] of asked.entries()) results[share]!.answers.push(answers[i]!);
   };
 
-  for (const [index, pieces] of microBatches(shares).entries()) ends.push(flow(pieces, index).catch(() => {}));
+  for (const [index, pieces] of batches.entries()) ends.push(flow(pieces, index).catch(() => {}));
   await Promise.all(ends);
   if (failed) throw (failed as { error: unknown }).error;
   return results;

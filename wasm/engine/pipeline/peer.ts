@@ -8,6 +8,8 @@ export class StageLostError extends Error {
 
 /** The way to a member of a pipeline. Any of its methods may throw `StageLostError` at any time, and whether the call was carried out is then not known. */
 export interface Peer extends PipelineMember {
+  /** What `connect` would answer at once; null where it has something to do. */
+  readonly epoch: string | null;
   /**
    * Which instance of the stage answers; connects to it, and loads it, where that is needed. Another answer than before means that the sessions it held are gone.
    * Throws `StageLostError`, or another Error when trying again would not help: an instance of another model, plan or version.
@@ -25,6 +27,7 @@ export function localPeer(member: PipelineMember): Peer {
   const steps = new RunningSteps();
   return {
     spec: member.spec,
+    epoch: 'local',
     connect: async () => 'local',
     open: (session) => member.open(session),
     fork: (session, as, tokens) => member.fork(session, as, tokens),

@@ -19,8 +19,10 @@ export interface PipelineOptions {
   onLoss?: (error: unknown) => void;
 }
 
-/** Tries in a row until a stage that stays lost makes the call fail: some ten seconds. */
+/** Tries in a row, nothing getting anywhere between them, until a stage that stays lost makes the call fail: some ten seconds. */
 const TRIES = 14;
+/** Tries in all, of a call under which one stage after the other is lost. */
+const MOST_TRIES = 100;
 const MAX_WAIT_MS = 1500;
 
 /**
@@ -41,6 +43,8 @@ export class PipelineStage implements Stage {
   readonly #final = new WeakSet<object>();
   /** A state serves any shorter prefix of its tokens. */
   readonly #cutBack: boolean;
+  /** How often tokens have got through all stages. */
+  #passes = 0;
   readonly #known = (): string[] => this.#sequences.names;
 
   /** Throws an Error when the peers do not make up one model. */
@@ -184,6 +188,7 @@ export class PipelineStage implements Stage {
     for (const { sequence } of shares) sequence.epochs = null;
     const model = { members: this.#members, vocabulary: this.#vocabulary, width: this.#config.hiddenSize };
     const passed = await pass(shares, model, signal);
+    this.#passes += 1;
     signal?.throwIfAborted();
     for (const [i, { sequence, ids, position }] of shares.entries()) {
       // Not when they are computed again.
@@ -225,15 +230,19 @@ export class PipelineStage implements Stage {
 
   /** Does `work` when the stages hold the state of these sessions, and again from the start for as long as stages are lost meanwhile. */
   async #mending<T>(sequences: Sequence[], work: (epochs: string[]) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    for (let failures = 0; ; failures++) {
+    let passes = this.#passes;
+    for (let failures = 0, losses = 1; ; failures++, losses++) {
       try {
-        const epochs = await this.#members.connect(this.#known);
-        for (const sequence of sequences) await this.#hold(sequence, epochs, signal);
+        const epochs = this.#members.epochs ?? (await this.#members.connect(this.#known));
+        signal?.throwIfAborted();
+        for (const sequence of sequences) if (!isHeld(sequence, epochs)) await this.#hold(sequence, epochs, signal);
         return await work(epochs);
       } catch (error) {
         signal?.throwIfAborted();
         if (!isLoss(error) || this.#final.has(error)) throw error;
-        if (failures >= TRIES) {
+        if (this.#passes > passes) failures = 0;
+        passes = this.#passes;
+        if (failures >= TRIES || losses >= MOST_TRIES) {
           this.#final.add(error);
           throw error;
         }
@@ -248,11 +257,10 @@ export class PipelineStage implements Stage {
 
   /** Makes sure that these instances hold the state of a session. */
   async #hold(sequence: Sequence, epochs: string[], signal?: AbortSignal): Promise<void> {
-    // What is opened after an abort nobody would close.
-    signal?.throwIfAborted();
     if (isHeld(sequence, epochs)) return;
     sequence.epochs = null;
     await this.#release(sequence);
+    // What is opened after an abort nobody would close.
     signal?.throwIfAborted();
     const { tokens } = sequence;
     const nearest = this.#sequences.nearest(tokens, epochs, this.#cutBack);

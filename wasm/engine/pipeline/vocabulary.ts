@@ -28,6 +28,8 @@ export class Vocabulary {
   /** Rows of the token table [ids, H]: from the session's last answer where they came with it, else from the slices that hold them. */
   async embed(sequence: Sequence, ids: number[], signal?: AbortSignal): Promise<Float32Array> {
     const width = this.#width;
+    const only = ids.length === 1 ? sequence.next.get(ids[0]!) : undefined;
+    if (only) return only;
     const rows = new Float32Array(ids.length * width);
     const wanted = this.#members.slices.map((): number[] => []);
     for (const [i, id] of ids.entries()) {

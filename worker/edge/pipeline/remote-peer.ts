@@ -1,10 +1,13 @@
 import { within } from '../../../routes/within.ts';
 import { type Peer, StageLostError } from '../../../wasm/engine/pipeline/peer.ts';
 import { StageError, type StageSpec } from '../../../wasm/engine/stage.ts';
+import { decodeAnswers, decodeStepped, encodeQuestion, encodeStep } from './flat-calls.ts';
 import {
   type Outcome,
+  type Refused,
   STAGE_VERSION,
   type StageArguments,
+  type StageConnection,
   type StageDoor,
   type StageMethod,
   type StageValue,
@@ -39,6 +42,8 @@ export class RemotePeer implements Peer {
   readonly spec: StageSpec;
   readonly #options: RemotePeerOptions;
   #connected: Promise<Connected> | null = null;
+  /** What came of it. */
+  #live: Connected | null = null;
   readonly #running = new Set<{ since: number; reject: (reason: Error) => void }>();
   #lastUse = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -48,11 +53,20 @@ export class RemotePeer implements Peer {
     this.spec = options.spec;
   }
 
+  get epoch(): string | null {
+    return this.#live?.epoch ?? null;
+  }
+
   async connect(known: () => string[]): Promise<string> {
     if (!this.#connected) {
       const connecting = this.#open(known());
       this.#connected = connecting;
-      connecting.catch(() => this.#lose(connecting));
+      connecting.then(
+        (welcome) => {
+          if (this.#connected === connecting) this.#live = welcome;
+        },
+        () => this.#lose(connecting),
+      );
     }
     return (await this.#connected).epoch;
   }
@@ -69,18 +83,24 @@ export class RemotePeer implements Peer {
   }
 
   async #call<M extends StageMethod>(method: M, ...args: StageArguments<M>): Promise<StageValue<M>> {
+    const outcome = await this.#ask<Outcome<StageValue<M>>>((connection) => connection.call(method, args));
+    return (outcome as Extract<typeof outcome, { ok: true }>).value;
+  }
+
+  /** What the stage answers to `question`. Throws what it refuses, and `StageLostError`. */
+  async #ask<T>(question: (connection: StageConnection) => Promise<T | Refused>): Promise<T> {
     const { stage } = this.#options;
     const connecting = this.#connected;
     if (!connecting) throw new StageLostError(`Stage ${stage} is not connected.`);
-    const { connection } = await connecting;
-    let outcome: Outcome<StageValue<M>>;
+    const { connection } = this.#live ?? (await connecting);
+    let outcome: T | Refused;
     try {
-      outcome = await this.#watched(() => connection.call(method, args));
+      outcome = await this.#watched(question(connection));
     } catch (cause) {
       this.#lose(connecting);
       throw new StageLostError(`Stage ${stage} was lost: ${(cause as Error).message}`, { cause });
     }
-    if (outcome.ok) return outcome.value;
+    if (!isRefused(outcome)) return outcome;
     if (outcome.code !== 'lost') throw new StageError(outcome.code, outcome.message);
     this.#lose(connecting);
     throw new StageLostError(`Stage ${stage}: ${outcome.message}`);
@@ -88,7 +108,10 @@ export class RemotePeer implements Peer {
 
   /** Gives a connection up. What the stage holds stays there for the time of a lease. */
   #lose(connecting: Promise<Connected>): void {
-    if (this.#connected === connecting) this.#connected = null;
+    if (this.#connected === connecting) {
+      this.#connected = null;
+      this.#live = null;
+    }
     connecting.then(
       (welcome) => (welcome as Partial<Disposable>)[Symbol.dispose]?.(),
       () => {},
@@ -96,16 +119,23 @@ export class RemotePeer implements Peer {
   }
 
   /** A call that fails when it takes too long. One timer looks after all calls: several for each would cost more than the call. */
-  #watched<T>(call: () => Promise<T>): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const running = { since: Date.now(), reject };
-    this.#running.add(running);
-    this.#timer ??= setTimeout(this.#look, LOOK_MS);
-    call()
-      .then(resolve, reject)
-      .finally(() => this.#running.delete(running));
-    this.#lastUse = running.since;
-    return promise;
+  #watched<T>(call: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const running = { since: Date.now(), reject };
+      this.#running.add(running);
+      this.#timer ??= setTimeout(this.#look, LOOK_MS);
+      this.#lastUse = running.since;
+      call.then(
+        (value) => {
+          this.#running.delete(running);
+          resolve(value);
+        },
+        (error: unknown) => {
+          this.#running.delete(running);
+          reject(error);
+        },
+      );
+    });
   }
 
   readonly #look = (): void => {
@@ -122,12 +152,20 @@ export class RemotePeer implements Peer {
   fork = (session: string, as: string, tokens?: number) => this.#call('fork', session, as, tokens);
   bytesOf = (sessions: string[]) => this.#call('bytesOf', sessions);
   close = (session: string) => this.#call('close', session);
-  step = (batch: StageArguments<'step'>[0]) => this.#call('step', batch);
+  step = async (batch: StageArguments<'step'>[0]) => {
+    const bytes = encodeStep(batch);
+    return decodeStepped(await this.#ask((connection) => connection.step(bytes)), batch);
+  };
   cancel = (sessions: string[]) => this.#call('cancel', sessions);
   snapshot = (session: string) => this.#call('snapshot', session);
   restore = (session: string, snapshot: Uint8Array) => this.#call('restore', session, snapshot);
   memory = () => this.#call('memory');
   reserve = (wanted: StageArguments<'reserve'>[0]) => this.#call('reserve', wanted);
   embed = (ids: number[]) => this.#call('embed', ids);
-  answer = (hidden: Float32Array, queries: StageArguments<'answer'>[1]) => this.#call('answer', hidden, queries);
+  answer = async (hidden: Float32Array, queries: StageArguments<'answer'>[1]) => {
+    const bytes = encodeQuestion(hidden, queries);
+    return decodeAnswers(await this.#ask((connection) => connection.answer(bytes)), queries.length);
+  };
 }
+
+const isRefused = (outcome: unknown): outcome is Refused => (outcome as Partial<Refused>).ok === false;

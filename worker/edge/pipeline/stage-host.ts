@@ -1,8 +1,10 @@
 import { localPeer, type Peer } from '../../../wasm/engine/pipeline/peer.ts';
 import { type PipelineMember, StageError, type StageMemory } from '../../../wasm/engine/stage.ts';
 import { LazyLoad } from '../lazy-load.ts';
+import { decodeQuestion, decodeStep, encodeAnswers, encodeStepped } from './flat-calls.ts';
 import {
   type Outcome,
+  type Refused,
   STAGE_VERSION,
   type StageArguments,
   type StageConnection,
@@ -26,7 +28,18 @@ export interface StageHostOptions {
 }
 
 /** One connection's calls, as they are handed out. */
-export type Call = <M extends StageMethod>(method: M, args: StageArguments<M>) => Promise<Outcome<StageValue<M>>>;
+export type Call = StageConnection['call'];
+
+/** What a connection answers: `call`, and the two that come as bytes. */
+export function connectionOf(call: Call): StageConnection {
+  const flat = <T>(outcome: Outcome<T>, encode: (value: T) => ArrayBuffer): ArrayBuffer | Refused =>
+    outcome.ok ? encode(outcome.value) : outcome;
+  return {
+    call,
+    step: async (batch) => flat(await call('step', [decodeStep(batch)]), encodeStepped),
+    answer: async (question) => flat(await call('answer', decodeQuestion(question)), encodeAnswers),
+  };
+}
 
 /** Methods whose first argument names the session they are about, or several. */
 const sessionsOf = (method: StageMethod, args: unknown[]): string[] => {
@@ -75,7 +88,7 @@ export class StageHost {
   }
 
   /** @param handOut makes what is sent to the client of its calls */
-  async attach(hello: StageHello, handOut: (call: Call) => StageConnection): Promise<StageWelcome> {
+  async attach(hello: StageHello, handOut: (calls: StageConnection) => StageConnection): Promise<StageWelcome> {
     const mismatch = this.#mismatch(hello);
     if (mismatch) return { ok: false, message: mismatch };
     let loaded: Loaded;
@@ -94,7 +107,7 @@ export class StageHost {
       [...this.#touched.keys()].filter((session) => !known.has(session)),
     );
     const call: Call = (method, args) => this.#call(loaded, connection, method, args);
-    return { ok: true, epoch, connection: handOut(call) };
+    return { ok: true, epoch, connection: handOut(connectionOf(call)) };
   }
 
   /** What the stage takes, when it is loaded. */
@@ -122,7 +135,8 @@ export class StageHost {
     if (connection !== this.#connection || this.#member.value !== loaded)
       return { ok: false, code: 'lost', message: 'Another connection has taken the place of this one.' };
     if (!METHODS.has(method)) return { ok: false, code: 'bad_input', message: `A stage has no method ${method}.` };
-    await this.#freeExpired(member, sessionsOf(method, args));
+    const expired = this.#expired(sessionsOf(method, args));
+    if (expired.length > 0) await this.#free(member, expired);
     try {
       const value = await (member[method] as (...args: StageArguments<M>) => Promise<StageValue<M>>)(...args);
       this.#note(method, args);
@@ -143,14 +157,11 @@ export class StageHost {
       if (opens || this.#touched.has(session)) this.#touched.set(session, this.#options.now());
   }
 
-  async #freeExpired(member: Peer, mentioned: string[]): Promise<void> {
+  #expired(mentioned: string[]): string[] {
     const oldest = this.#options.now() - this.#options.leaseMs;
-    const expired = [...this.#touched].filter(([session, at]) => at < oldest && !mentioned.includes(session));
-    if (expired.length > 0)
-      await this.#free(
-        member,
-        expired.map(([session]) => session),
-      );
+    const expired: string[] = [];
+    for (const [session, at] of this.#touched) if (at < oldest && !mentioned.includes(session)) expired.push(session);
+    return expired;
   }
 
   async #free(member: Peer, sessions: string[]): Promise<void> {

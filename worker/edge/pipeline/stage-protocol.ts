@@ -2,15 +2,21 @@ import type { Peer } from '../../../wasm/engine/pipeline/peer.ts';
 import type { StageErrorCode } from '../../../wasm/engine/stage.ts';
 
 /** Changes when stages of another version would not understand each other, or compute something else. */
-export const STAGE_VERSION = 2;
+export const STAGE_VERSION = 3;
 
 /** What a stage is asked, once it is connected. */
-export type StageMethod = Exclude<keyof Peer, 'spec' | 'connect'>;
+export type StageMethod = Exclude<keyof Peer, 'spec' | 'epoch' | 'connect'>;
 export type StageArguments<M extends StageMethod> = Parameters<Peer[M]>;
 export type StageValue<M extends StageMethod> = Awaited<ReturnType<Peer[M]>>;
 
-/** An answer, or why there is none. Not an exception: those lose their fields on the way. */
-export type Outcome<T> = { ok: true; value: T } | { ok: false; code: StageErrorCode | 'lost'; message: string };
+/** Why there is no answer. Not an exception: those lose their fields on the way. */
+export interface Refused {
+  ok: false;
+  code: StageErrorCode | 'lost';
+  message: string;
+}
+
+export type Outcome<T> = { ok: true; value: T } | Refused;
 
 /** Who wants to use a stage, and what it takes the stage to be. */
 export interface StageHello {
@@ -29,6 +35,9 @@ export interface StageHello {
  */
 export interface StageConnection {
   call<M extends StageMethod>(method: M, args: StageArguments<M>): Promise<Outcome<StageValue<M>>>;
+  /** `step` and `answer` as bytes (flat-calls.ts). */
+  step(batch: ArrayBuffer): Promise<ArrayBuffer | Refused>;
+  answer(question: ArrayBuffer): Promise<ArrayBuffer | Refused>;
 }
 
 export type StageWelcome =

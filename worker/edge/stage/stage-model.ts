@@ -9,9 +9,10 @@ import simd from '../../../wasm/kernel/build/simd.wasm';
 import { openStorage } from '../bindings.ts';
 import { parseEdgeConfig } from '../config.ts';
 import { createEventLoop } from '../event-loop.ts';
-import { type Call, StageHost } from '../pipeline/stage-host.ts';
+import { StageHost } from '../pipeline/stage-host.ts';
 import type {
   Outcome,
+  Refused,
   StageArguments,
   StageConnection,
   StageHello,
@@ -26,15 +27,23 @@ const now = (): number => performance.now();
 
 /** What a client gets of a connection: further calls on it are part of the same RPC session. */
 class Connection extends RpcTarget implements StageConnection {
-  readonly #call: Call;
+  readonly #calls: StageConnection;
 
-  constructor(call: Call) {
+  constructor(calls: StageConnection) {
     super();
-    this.#call = call;
+    this.#calls = calls;
   }
 
   call<M extends StageMethod>(method: M, args: StageArguments<M>): Promise<Outcome<StageValue<M>>> {
-    return this.#call(method, args);
+    return this.#calls.call(method, args);
+  }
+
+  step(batch: ArrayBuffer): Promise<ArrayBuffer | Refused> {
+    return this.#calls.step(batch);
+  }
+
+  answer(question: ArrayBuffer): Promise<ArrayBuffer | Refused> {
+    return this.#calls.answer(question);
   }
 }
 
@@ -57,7 +66,7 @@ export class StageModel extends DurableObject<StageEnv> {
   /** Loads the stage if it is not there, and answers with a connection, or with what is wrong. */
   async attach(hello: StageHello): Promise<StageWelcome> {
     if (!this.#host) return { ok: false, message: this.#wrong };
-    return this.#host.attach(hello, (call) => new Connection(call));
+    return this.#host.attach(hello, (calls) => new Connection(calls));
   }
 
   /** What the stage takes; null when it is not loaded. */
