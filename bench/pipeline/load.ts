@@ -10,6 +10,8 @@ export interface Answer {
   totalMs: number;
 }
 
+export const words = (count: number): string => Array.from({ length: count }, (_, i) => ['sea', 'ship', 'wind', 'sail'][i % 4]).join(' ');
+
 /** A request that is answered to its last token: tokens that end an answer are ruled out. */
 export const endless = (content: string, maxTokens: number, seed: number, eosIds: number[]): EdgeRequest => ({
   id: 'bench',
@@ -39,15 +41,4 @@ export async function ask({ client }: PipelineWorkers, request: EdgeRequest): Pr
     if (event.type === 'finish') tokens = event.completionTokens;
   }
   return { text, promptTokens, tokens, firstMs, totalMs: performance.now() - started };
-}
-
-/** Runs jobs, so many at a time. */
-export async function inParallel<T>(count: number, jobs: (() => Promise<T>)[]): Promise<T[]> {
-  const results: T[] = [];
-  const queue = jobs.entries();
-  const worker = async () => {
-    for (const [i, job] of queue) results[i] = await job();
-  };
-  await Promise.all(Array.from({ length: count }, worker));
-  return results;
 }

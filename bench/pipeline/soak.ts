@@ -1,0 +1,83 @@
+import type { PipelineWorkers } from '../../test/support/pipeline-workers.ts';
+import { median } from '../machine.ts';
+import { ask, endless, words } from './load.ts';
+import { megabytes, type StageMemory, stageMemory, total } from './memory.ts';
+
+export interface SoakOptions {
+  sessions: number;
+  minutes: number;
+  /** Share of the time that answers are asked for, over 0 to 1: less leaves the machine room for other work. */
+  duty: number;
+  eosIds: number[];
+  /** Makes a prompt so many words long at most. */
+  mostWords: number;
+  /** Called every minute with what there is so far: an hour is not to be lost because somebody stops it. */
+  save(soak: Soak): Promise<void>;
+  stopped: AbortSignal;
+}
+
+export interface Soak {
+  answers: number;
+  broken: string[];
+  /** Of every minute, every stage's memory. */
+  samples: StageMemory[][];
+  /** From the first ten minutes to the last ten, by their medians: bytes of every stage. */
+  growth: number[];
+}
+
+const MINUTE = 60_000;
+/** Samples whose median stands for the beginning and the end: a JavaScript heap goes up and down with its collections. */
+const EDGE = 10;
+
+/** Keeps all sessions busy, and watches the memory of every stage. */
+export async function soak(workers: PipelineWorkers, options: SoakOptions): Promise<Soak> {
+  const { sessions, minutes, duty, eosIds, mostWords, save, stopped } = options;
+  const found: Soak = { answers: 0, broken: [], samples: [], growth: [] };
+  const until = performance.now() + minutes * MINUTE;
+  let asked = 0;
+  while (performance.now() < until && !stopped.aborted) {
+    const minute = Math.min(performance.now() + MINUTE, until);
+    await Promise.all(
+      Array.from({ length: sessions }, async (_, i) => {
+        while (performance.now() < minute && !stopped.aborted) {
+          asked += 1;
+          const started = performance.now();
+          try {
+            await ask(workers, endless(`${asked} ${words(1 + ((asked * 37) % mostWords))}`, 32, i, eosIds));
+            found.answers += 1;
+          } catch (error) {
+            found.broken.push((error as Error).message);
+          }
+          await pause((performance.now() - started) * (1 / duty - 1), stopped);
+        }
+      }),
+    );
+    if (stopped.aborted) break;
+    found.samples.push(await stageMemory(workers));
+    found.growth = growth(found.samples);
+    await save(found);
+    const sizes = found.samples.at(-1)!.map((size) => megabytes(total(size)));
+    process.stderr.write(
+      `  minute ${found.samples.length}: ${found.answers} answers, ${found.broken.length} broken off, MB per stage ${sizes.join(' ')}\n`,
+    );
+  }
+  console.log(
+    `\nSoak of ${found.samples.length} minutes, ${found.answers} answers, ${found.broken.length} broken off: growth from its beginning to its end, MB per stage ` +
+      found.growth.map(megabytes).join(' '),
+  );
+  return found;
+}
+
+function growth(samples: StageMemory[][]): number[] {
+  const edge = Math.min(EDGE, Math.ceil(samples.length / 2));
+  const middle = (some: StageMemory[][], stage: number) => median(some.map((sizes) => total(sizes[stage]!)));
+  return (samples[0] ?? []).map((_, stage) => middle(samples.slice(-edge), stage) - middle(samples.slice(0, edge), stage));
+}
+
+function pause(ms: number, stopped: AbortSignal): Promise<void> {
+  if (ms <= 0 || stopped.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    stopped.addEventListener('abort', () => resolve(clearTimeout(timer)), { once: true });
+  });
+}
