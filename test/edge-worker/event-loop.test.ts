@@ -27,6 +27,19 @@ it('lets other events in at once when much was computed', async () => {
   expect(await yieldsUntilOther(createEventLoop(() => (time += 100)).yieldNow)).toBe(1);
 });
 
+it('lets other events in before what would take too long, not after', async () => {
+  let time = 0;
+  const { yieldNow } = createEventLoop(() => time);
+  let seenAt = 0;
+  setTimeout(() => (seenAt = time), 0);
+  // 14 ms each: two fit, a third would make it 42.
+  for (let i = 0; i < 5; i++) {
+    time += 14;
+    await yieldNow(0);
+  }
+  expect(seenAt).toBe(28);
+});
+
 it('between turns, always', async () => {
   expect(await yieldsUntilOther(createEventLoop(() => 0).turn)).toBe(1);
 });

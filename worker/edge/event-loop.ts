@@ -1,9 +1,10 @@
 /**
- * Computing between two yields: 30 ms and the half layer that is running then (32 to 42 ms here); and by the count of multiply-adds, since the deployed clock stands still
- * during computation. A token of a 0.8B model takes 0.75e9, in 20 to 50 ms; one of a prompt 0.5e9, in 10. A yield costs 1.1 ms, so more often costs more (docs/decisions/0027).
+ * Computing between two yields: 32 ms, in which the next half layer must still fit, if it takes no longer than the longest since the last yield; and a count of multiply-adds,
+ * since the deployed clock stands still during computation. A token of a 0.8B model takes 0.75e9, in 20 to 50 ms; one of a prompt 0.5e9, in 10. A yield costs 1.1 ms, so more
+ * often costs more (docs/decisions/0027).
  */
 const SLICE_WORK = 1.6e9;
-const SLICE_MS = 30;
+const SLICE_MS = 32;
 
 export interface EventLoop {
   /** Lets other events in when enough was computed since the last time; otherwise answers at once. @param work multiply-adds since the last call */
@@ -22,21 +23,29 @@ export interface EventLoop {
  */
 export function createEventLoop(now: () => number, letOthersIn = timer): EventLoop {
   let last = now();
+  let called = last;
+  let longest = 0;
   let done = 0;
+  const begin = () => {
+    last = now();
+    called = last;
+    longest = 0;
+  };
   const turn = async () => {
     await letOthersIn();
-    last = now();
+    begin();
     done = 0;
   };
   return {
     async yieldNow(work) {
+      const at = now();
+      longest = Math.max(longest, at - called);
+      called = at;
       done += work;
-      if (done >= SLICE_WORK || now() - last >= SLICE_MS) await turn();
+      if (done >= SLICE_WORK || at - last + longest >= SLICE_MS) await turn();
     },
     turn,
-    arrived() {
-      last = now();
-    },
+    arrived: begin,
   };
 }
 
