@@ -164,6 +164,28 @@ describe('a pool that hangs', () => {
   });
 });
 
+describe('a pool that holds requests while it starts', () => {
+  const asleep = { NEARSIDE_ORIGIN_PRICE: '{"gpu_hour":1,"start_seconds":0.6,"keep_seconds":1}' };
+  const held = 'wait 700; role; tokens 2; finish; done';
+  const expectedTtft = (response: Response) => Number(/origin ttft=(\d+)ms/.exec(response.headers.get('x-nearside-estimate')!)?.[1]);
+
+  it('is expected to be asleep once it has been left alone, when that has been found a few times', async () => {
+    const gateway = environment(withOrigin(asleep));
+    const ask = async (script: string) => {
+      const response = await chatWith(gateway, script, { model: 'origin-test', stream: true });
+      await response.text();
+      return expectedTtft(response);
+    };
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now(), shouldAdvanceTime: true });
+    const before = await ask(held);
+    for (let i = 0; i < 5; i++) await ask(held);
+    vi.setSystemTime(Date.now() + 600_000);
+    expect(await ask(held)).toBeGreaterThan(before + 300);
+    vi.setSystemTime(Date.now() + 3_000);
+    await eventually('it has just answered, so it is up', async () => (await ask(held)) < before + 300);
+  });
+});
+
 describe('the difficulty model', () => {
   const withDifficulty = (answer: () => Promise<Response> | Response) => {
     const asked: string[] = [];
