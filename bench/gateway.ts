@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Contender, cores, startBare, startOrigin, startOurs, startPortkey, v8Flags } from './gateway/contenders.ts';
+import { type Contender, cores, startBare, startLeast, startOrigin, startOurs, startPortkey, v8Flags } from './gateway/contenders.ts';
 import { Figures } from './gateway/figures.ts';
 import { chatBody, Load } from './gateway/load.ts';
 import { profileOurs } from './gateway/profile.ts';
@@ -12,9 +12,10 @@ import { cpuMs, peakMB, residentMB } from './process.ts';
 
 const HELP = `Usage: npm run bench -- gateway [--quick] [--rounds N] [--profile] [--json FILE]
 
-What a gateway adds to a call: the deployed bundle on workerd serve, beside the origin asked directly, a Worker of ten lines that only passes on, and
-Portkey's gateway (from npm, into .cache/bench/peers). The origin is a server of ours that takes no time. Each contender runs on one core, the origin and the
-load on the other. They take turns in every round; a figure is the median of the rounds' figures, with the smallest and the largest. About four minutes.
+What a gateway adds to a call: the deployed bundle on workerd serve, beside the origin asked directly, a Worker of ten lines that only passes on,
+one that does the least that a gateway must (key, request and answer as JSON), and Portkey's gateway (from npm, into .cache/bench/peers). The origin is a
+server of ours that takes no time. Each contender runs on one core, the origin and the load on the other. They take turns in every round; a figure is the
+median of the rounds' figures, with the smallest and the largest. About five minutes.
 
   --quick       two short rounds, without memory
   --rounds N    rounds (6)
@@ -61,7 +62,8 @@ export async function run(args: string[]): Promise<void> {
 
 async function compare(folder: string, originUrl: string, running: Contender[], sizes: Sizes, json?: string): Promise<void> {
   const portkey = await startPortkey(originUrl);
-  running.push(await startBare(join(folder, 'bare'), originUrl), await startOurs(join(folder, 'ours'), originUrl));
+  running.push(await startBare(join(folder, 'bare'), originUrl), await startLeast(join(folder, 'least'), originUrl));
+  running.push(await startOurs(join(folder, 'ours'), originUrl));
   if (typeof portkey === 'string') console.log(`Portkey is left out: ${portkey}.`);
   else running.push(portkey);
   const figures = new Figures();

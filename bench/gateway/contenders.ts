@@ -13,6 +13,7 @@ import type { Target } from './load.ts';
 
 export const DIRECT = 'origin alone';
 export const BARE = 'bare Worker';
+export const LEAST = 'least Worker';
 export const OURS = 'Nearside';
 export const PORTKEY = 'Portkey';
 
@@ -29,6 +30,8 @@ export const v8Flags = ['--max-semi-space-size=2'];
 
 const path = '/v1/chat/completions';
 const key = 'sk-bench';
+const withKey = { authorization: `Bearer ${key}` };
+const keyDigest = createHash('sha256').update(key).digest('hex');
 
 /** One core for whoever is measured, the other for the origin and the load, as far as the system lets us: `taskset` is Linux's. */
 export const cores = pinTo('1') ? { contender: ['taskset', '-c', '0'], other: ['taskset', '-c', '1'] } : { contender: [], other: [] };
@@ -43,22 +46,37 @@ export async function startOrigin(): Promise<Contender> {
 }
 
 /** The ten lines of pass-through.js. */
-export async function startBare(folder: string, originUrl: string): Promise<Contender> {
+export function startBare(folder: string, originUrl: string): Promise<Contender> {
+  return startModule(BARE, 'pass-through.js', folder, { ORIGIN: originUrl }, {});
+}
+
+/** What least.js does. It passes streams on unseen, as the bare Worker does. */
+export function startLeast(folder: string, originUrl: string): Promise<Contender> {
+  return startModule(LEAST, 'least.js', folder, { ORIGIN: originUrl, KEY_DIGEST: keyDigest }, withKey);
+}
+
+async function startModule(
+  name: string,
+  file: string,
+  folder: string,
+  variables: Record<string, string>,
+  headers: Record<string, string>,
+): Promise<Contender> {
   mkdirSync(folder, { recursive: true });
-  copyFileSync(new URL('pass-through.js', import.meta.url), join(folder, 'pass-through.js'));
-  const { port, process, stop } = await serveModules(folder, { ORIGIN: originUrl }, { launcher: cores.contender, v8Flags });
-  return { name: BARE, target: { port, path, headers: {} }, pid: process.pid!, stop };
+  copyFileSync(new URL(file, import.meta.url), join(folder, file));
+  const { port, process, stop } = await serveModules(folder, variables, { launcher: cores.contender, v8Flags });
+  return { name, target: { port, path, headers }, pid: process.pid!, stop };
 }
 
 /** The bundle that is deployed, with a key to be shown. */
 export async function startOurs(folder: string, originUrl: string, inspector = false): Promise<Contender & { inspectorUrl: string }> {
   mkdirSync(folder, { recursive: true });
   const variables = {
-    NEARSIDE_API_KEYS: createHash('sha256').update(key).digest('hex'),
+    NEARSIDE_API_KEYS: keyDigest,
     NEARSIDE_ORIGINS: JSON.stringify([{ model: 'pool', endpoints: [{ url: `${originUrl}/v1` }] }]),
   };
   const server = await serveGateway(folder, variables, { launcher: cores.contender, inspector, v8Flags });
-  const target = { port: server.port, path, headers: { authorization: `Bearer ${key}` } };
+  const target = { port: server.port, path, headers: withKey };
   return { name: OURS, target, pid: server.process.pid!, stop: server.stop, inspectorUrl: server.inspectorUrl };
 }
 
