@@ -14,6 +14,16 @@ describe('features', () => {
     ).toBe(2 + 3 + 4 + 2);
   });
 
+  it.each<[string, number]>([
+    ['x', 1],
+    ['😀', 4],
+    ['é', 2],
+    ['€', 3],
+  ])('counts bytes of a long prompt of %s', (character, bytes) => {
+    const content = `x${character.repeat(40_000)}`;
+    expect(features({ messages: [{ role: 'user', content }] }).promptBytes).toBe(1 + 40_000 * bytes);
+  });
+
   it('looks at the text, and takes an estimate for no count', () => {
     const question = features({ messages: [{ role: 'user', content: 'What is the capital of Peru?' }] });
     expect(question).toMatchObject({ kind: 'short-answer', promptTokens: null, text: { questions: 1, language: 'en' } });
