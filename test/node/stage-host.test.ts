@@ -57,8 +57,8 @@ class Deployment {
           };
           return {
             call: (method, args) => sent(args, (copy) => calls.call(method, copy)),
-            step: (batch) => sent(batch, calls.step),
-            answer: (question) => sent(question, calls.answer),
+            step: (text, bytes) => sent([text, bytes] as const, (copy) => calls.step(...copy)),
+            answer: (text, bytes) => sent([text, bytes] as const, (copy) => calls.answer(...copy)),
           };
         }),
     };

@@ -142,8 +142,9 @@ export class Sampler {
     const { logitBias, presencePenalty, frequencyPenalty, repetitionPenalty } = this.#sampling;
     const penalized = presencePenalty !== 0 || frequencyPenalty !== 0 || repetitionPenalty !== 1;
     if (!penalized && logitBias.length === 0) return null;
-    const counts = new Map(this.#counts);
-    for (const id of drafted) counts.set(id, (counts.get(id) ?? 0) + 1);
+    // It travels to every stage of the head, so not when only the bias counts.
+    const counts = new Map(penalized ? this.#counts : []);
+    if (penalized) for (const id of drafted) counts.set(id, (counts.get(id) ?? 0) + 1);
     return { bias: logitBias, generated: [...counts], presencePenalty, frequencyPenalty, repetitionPenalty, prompt: this.#prompt };
   }
 }

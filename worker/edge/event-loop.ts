@@ -30,11 +30,11 @@ export function createEventLoop(now: () => number, letOthersIn = timer): EventLo
     last = now();
     called = last;
     longest = 0;
+    done = 0;
   };
   const turn = async () => {
     await letOthersIn();
     begin();
-    done = 0;
   };
   return {
     async yieldNow(work) {

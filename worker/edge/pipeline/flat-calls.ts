@@ -1,41 +1,43 @@
 import type { HeadQuery, SliceAnswer, StepEntry, StepResult } from '../../../wasm/engine/stage.ts';
 
 /*
- * The two calls that every token makes, as one run of bytes each way: objects with fields and typed arrays cost an RPC more to write and to read, in code that the
- * weights, streaming by, have pushed out of the processor's caches every time. All numbers little-endian, as WebAssembly has them.
+ * The two calls that every token makes, as a string and one run of bytes there and bytes back: objects with fields and typed arrays cost an RPC more to write and to
+ * read, in code that the weights, streaming by, have pushed out of the processor's caches every time. All numbers little-endian, as WebAssembly has them.
  */
 
-const text = { encoder: new TextEncoder(), decoder: new TextDecoder() };
-
-/** Words: number of entries, bytes of the names; position and numbers of each entry. Then the hidden states, and the names with a line break between. */
-export function encodeStep(batch: StepEntry[]): ArrayBuffer {
-  const names = text.encoder.encode(batch.map(({ session }) => session).join('\n'));
-  const head = 2 + 2 * batch.length;
-  const numbers = batch.reduce((sum, { hidden }) => sum + hidden!.length, 0);
-  const bytes = new ArrayBuffer(4 * (head + numbers) + names.length);
-  const words = new Uint32Array(bytes, 0, head);
-  words[0] = batch.length;
-  words[1] = names.length;
-  let at = head;
-  for (const [i, { position, hidden }] of batch.entries()) {
-    words[2 + 2 * i] = position;
-    words[3 + 2 * i] = hidden!.length;
-    new Float32Array(bytes, 4 * at, hidden!.length).set(hidden!);
-    at += hidden!.length;
-  }
-  new Uint8Array(bytes, 4 * at).set(names);
-  return bytes;
+/** What a call sends. */
+export interface Sent {
+  text: string;
+  bytes: ArrayBuffer;
 }
 
-export function decodeStep(bytes: ArrayBuffer): StepEntry[] {
-  const [count, nameBytes] = new Uint32Array(bytes, 0, 2) as unknown as [number, number];
-  const words = new Uint32Array(bytes, 8, 2 * count);
-  const names = text.decoder.decode(new Uint8Array(bytes, bytes.byteLength - nameBytes)).split('\n');
-  let at = 4 * (2 + words.length);
-  return Array.from({ length: count }, (_, i) => {
+/** Text: the sessions, with a line break between. Words: position and count of numbers of each entry; then the hidden states. */
+export function encodeStep(batch: StepEntry[]): Sent {
+  const head = 2 * batch.length;
+  let numbers = 0;
+  for (const { hidden } of batch) numbers += hidden!.length;
+  const bytes = new ArrayBuffer(4 * (head + numbers));
+  const words = new Uint32Array(bytes, 0, head);
+  const floats = new Float32Array(bytes);
+  let at = head;
+  for (const [i, { position, hidden }] of batch.entries()) {
+    words[2 * i] = position;
+    words[2 * i + 1] = hidden!.length;
+    floats.set(hidden!, at);
+    at += hidden!.length;
+  }
+  return { text: batch.map(({ session }) => session).join('\n'), bytes };
+}
+
+export function decodeStep({ text, bytes }: Sent): StepEntry[] {
+  if (bytes.byteLength === 0) return [];
+  const sessions = text.split('\n');
+  const words = new Uint32Array(bytes, 0, 2 * sessions.length);
+  let at = words.byteLength;
+  return sessions.map((session, i) => {
     const hidden = new Float32Array(bytes, at, words[2 * i + 1]);
     at += hidden.byteLength;
-    return { session: names[i]!, position: words[2 * i]!, hidden };
+    return { session, position: words[2 * i]!, hidden };
   });
 }
 
@@ -62,20 +64,16 @@ export function decodeStepped(bytes: ArrayBuffer, batch: StepEntry[]): StepResul
   });
 }
 
-/** A word with the number of the hidden states' numbers; these; and the queries as JSON, whose numbers are finite. */
-export function encodeQuestion(hidden: Float32Array, queries: HeadQuery[]): ArrayBuffer {
-  const json = text.encoder.encode(JSON.stringify(queries));
-  const bytes = new ArrayBuffer(4 + hidden.byteLength + json.length);
-  new Uint32Array(bytes, 0, 1)[0] = hidden.length;
-  new Float32Array(bytes, 4, hidden.length).set(hidden);
-  new Uint8Array(bytes, 4 + hidden.byteLength).set(json);
-  return bytes;
+/** Text: the queries as JSON; their numbers are finite. Bytes: the hidden states. */
+export function encodeQuestion(hidden: Float32Array, queries: HeadQuery[]): Sent {
+  const whole = hidden.buffer.byteLength === hidden.byteLength;
+  return { text: JSON.stringify(queries), bytes: (whole ? hidden : hidden.slice()).buffer as ArrayBuffer };
 }
 
-export function decodeQuestion(bytes: ArrayBuffer): [hidden: Float32Array, queries: HeadQuery[]] {
-  const hidden = new Float32Array(bytes, 4, new Uint32Array(bytes, 0, 1)[0]);
-  return [hidden, JSON.parse(text.decoder.decode(new Uint8Array(bytes, 4 + hidden.byteLength))) as HeadQuery[]];
-}
+export const decodeQuestion = ({ text, bytes }: Sent): [hidden: Float32Array, queries: HeadQuery[]] => [
+  new Float32Array(bytes),
+  JSON.parse(text) as HeadQuery[],
+];
 
 /** 64-bit numbers at the start of an answer: how many candidates and sums, the next token, the two log-sum-exps, and the drawn token; -1 where there is none. */
 const ANSWER = 9;

@@ -153,8 +153,8 @@ export class RemotePeer implements Peer {
   bytesOf = (sessions: string[]) => this.#call('bytesOf', sessions);
   close = (session: string) => this.#call('close', session);
   step = async (batch: StageArguments<'step'>[0]) => {
-    const bytes = encodeStep(batch);
-    return decodeStepped(await this.#ask((connection) => connection.step(bytes)), batch);
+    const { text, bytes } = encodeStep(batch);
+    return decodeStepped(await this.#ask((connection) => connection.step(text, bytes)), batch);
   };
   cancel = (sessions: string[]) => this.#call('cancel', sessions);
   snapshot = (session: string) => this.#call('snapshot', session);
@@ -163,8 +163,8 @@ export class RemotePeer implements Peer {
   reserve = (wanted: StageArguments<'reserve'>[0]) => this.#call('reserve', wanted);
   embed = (ids: number[]) => this.#call('embed', ids);
   answer = async (hidden: Float32Array, queries: StageArguments<'answer'>[1]) => {
-    const bytes = encodeQuestion(hidden, queries);
-    return decodeAnswers(await this.#ask((connection) => connection.answer(bytes)), queries.length);
+    const { text, bytes } = encodeQuestion(hidden, queries);
+    return decodeAnswers(await this.#ask((connection) => connection.answer(text, bytes)), queries.length);
   };
 }
 

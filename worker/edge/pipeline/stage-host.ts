@@ -36,15 +36,15 @@ export function connectionOf(call: Call): StageConnection {
     outcome.ok ? encode(outcome.value) : outcome;
   return {
     call,
-    step: async (batch) => flat(await call('step', [decodeStep(batch)]), encodeStepped),
-    answer: async (question) => flat(await call('answer', decodeQuestion(question)), encodeAnswers),
+    step: async (text, bytes) => flat(await call('step', [decodeStep({ text, bytes })]), encodeStepped),
+    answer: async (text, bytes) => flat(await call('answer', decodeQuestion({ text, bytes })), encodeAnswers),
   };
 }
 
 /** Methods whose first argument names the session they are about, or several. */
 const sessionsOf = (method: StageMethod, args: unknown[]): string[] => {
   const [first, second] = args;
-  if (method === 'open' || method === 'restore' || method === 'snapshot') return [first as string];
+  if (method === 'open' || method === 'close' || method === 'restore' || method === 'snapshot') return [first as string];
   if (method === 'fork') return [first as string, second as string];
   if (method === 'bytesOf') return first as string[];
   if (method === 'step' || method === 'reserve') return (first as { session: string }[]).map(({ session }) => session);
@@ -135,11 +135,12 @@ export class StageHost {
     if (connection !== this.#connection || this.#member.value !== loaded)
       return { ok: false, code: 'lost', message: 'Another connection has taken the place of this one.' };
     if (!METHODS.has(method)) return { ok: false, code: 'bad_input', message: `A stage has no method ${method}.` };
-    const expired = this.#expired(sessionsOf(method, args));
+    const sessions = sessionsOf(method, args);
+    const expired = this.#expired(sessions);
     if (expired.length > 0) await this.#free(member, expired);
     try {
       const value = await (member[method] as (...args: StageArguments<M>) => Promise<StageValue<M>>)(...args);
-      this.#note(method, args);
+      this.#note(method, sessions);
       return { ok: true, value };
     } catch (error) {
       if (error instanceof StageError) return { ok: false, code: error.code, message: error.message };
@@ -150,11 +151,11 @@ export class StageHost {
     }
   }
 
-  #note(method: StageMethod, args: unknown[]): void {
-    if (method === 'close') this.#touched.delete(args[0] as string);
+  #note(method: StageMethod, sessions: string[]): void {
     const opens = method === 'open' || method === 'fork' || method === 'restore';
-    for (const session of sessionsOf(method, args))
-      if (opens || this.#touched.has(session)) this.#touched.set(session, this.#options.now());
+    for (const session of sessions)
+      if (method === 'close') this.#touched.delete(session);
+      else if (opens || this.#touched.has(session)) this.#touched.set(session, this.#options.now());
   }
 
   #expired(mentioned: string[]): string[] {

@@ -2,7 +2,7 @@ import type { Peer } from '../../../wasm/engine/pipeline/peer.ts';
 import type { StageErrorCode } from '../../../wasm/engine/stage.ts';
 
 /** Changes when stages of another version would not understand each other, or compute something else. */
-export const STAGE_VERSION = 3;
+export const STAGE_VERSION = 4;
 
 /** What a stage is asked, once it is connected. */
 export type StageMethod = Exclude<keyof Peer, 'spec' | 'epoch' | 'connect'>;
@@ -35,9 +35,9 @@ export interface StageHello {
  */
 export interface StageConnection {
   call<M extends StageMethod>(method: M, args: StageArguments<M>): Promise<Outcome<StageValue<M>>>;
-  /** `step` and `answer` as bytes (flat-calls.ts). */
-  step(batch: ArrayBuffer): Promise<ArrayBuffer | Refused>;
-  answer(question: ArrayBuffer): Promise<ArrayBuffer | Refused>;
+  /** `step` and `answer` as text and bytes (flat-calls.ts). */
+  step(sessions: string, batch: ArrayBuffer): Promise<ArrayBuffer | Refused>;
+  answer(queries: string, hidden: ArrayBuffer): Promise<ArrayBuffer | Refused>;
 }
 
 export type StageWelcome =

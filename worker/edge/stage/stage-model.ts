@@ -38,12 +38,12 @@ class Connection extends RpcTarget implements StageConnection {
     return this.#calls.call(method, args);
   }
 
-  step(batch: ArrayBuffer): Promise<ArrayBuffer | Refused> {
-    return this.#calls.step(batch);
+  step(sessions: string, batch: ArrayBuffer): Promise<ArrayBuffer | Refused> {
+    return this.#calls.step(sessions, batch);
   }
 
-  answer(question: ArrayBuffer): Promise<ArrayBuffer | Refused> {
-    return this.#calls.answer(question);
+  answer(queries: string, hidden: ArrayBuffer): Promise<ArrayBuffer | Refused> {
+    return this.#calls.answer(queries, hidden);
   }
 }
 
