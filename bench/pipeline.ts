@@ -22,9 +22,9 @@ One isolate beside the pipeline, in one workerd process each: decode, memory of 
 
   --reps N         measurements of decode, by turns; 0: none
   --kills N        besides, end random stages N times under load, and compare every answer with one isolate's
-  --soak MINUTES   besides, keep all sessions busy and watch the memory of each stage; Ctrl-C ends it early
+  --soak MINUTES   besides, keep all sessions busy and watch the memory of each stage
   --soak-duty X    share of the time that they are busy, over 0 to 1 (default 1)
-  --json FILE      is written after every part, and every minute of a soak
+  --json FILE      is written after every part and every minute of a soak, so that Ctrl-C loses no more than that
   --two-processes  instead, the pipeline in one workerd process and spread over two, by turns: a prompt alone, and four answers at once
   --turns N        batches on their way at once in two processes (NEARSIDE_EDGE_TURNS)`;
 
@@ -133,16 +133,14 @@ interface Parts {
 async function measure(one: Started, several: Started, manifest: Manifest, parts: Parts, done: (found: Figures) => Promise<void>) {
   const { sessions, contextLength, reps, kills, minutes, duty } = parts;
   const { eosIds } = manifest;
-  const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
   await done(await compare(one, several, manifest, reps));
   const mostWords = await fill(several.workers, manifest, sessions, contextLength);
   await done({ memory: report(await stageMemory(several.workers), sessions, contextLength) });
-  if (kills > 0) await done({ kills: await killStages(one.workers, several.workers, { eosIds, wanted: kills, stopped: stop.signal }) });
+  if (kills > 0) await done({ kills: await killStages(one.workers, several.workers, { eosIds, wanted: kills }) });
   // It would only take room.
   await one.stop();
   const save = (found: Soak) => done({ soak: found });
-  if (minutes > 0) await soak(several.workers, { sessions, minutes, duty, eosIds, mostWords, save, stopped: stop.signal });
+  if (minutes > 0) await soak(several.workers, { sessions, minutes, duty, eosIds, mostWords, save });
 }
 
 async function start(bundles: Bundles, pack: string, plan: Parameters<typeof startPipeline>[0]['plan']): Promise<Started> {

@@ -13,7 +13,6 @@ export interface SoakOptions {
   mostWords: number;
   /** Called every minute with what there is so far: an hour is not to be lost because somebody stops it. */
   save(soak: Soak): Promise<void>;
-  stopped: AbortSignal;
 }
 
 export interface Soak {
@@ -31,15 +30,15 @@ const EDGE = 10;
 
 /** Keeps all sessions busy, and watches the memory of every stage. */
 export async function soak(workers: PipelineWorkers, options: SoakOptions): Promise<Soak> {
-  const { sessions, minutes, duty, eosIds, mostWords, save, stopped } = options;
+  const { sessions, minutes, duty, eosIds, mostWords, save } = options;
   const found: Soak = { answers: 0, broken: [], samples: [], growth: [] };
   const until = performance.now() + minutes * MINUTE;
   let asked = 0;
-  while (performance.now() < until && !stopped.aborted) {
+  while (performance.now() < until) {
     const minute = Math.min(performance.now() + MINUTE, until);
     await Promise.all(
       Array.from({ length: sessions }, async (_, i) => {
-        while (performance.now() < minute && !stopped.aborted) {
+        while (performance.now() < minute) {
           asked += 1;
           const started = performance.now();
           try {
@@ -48,11 +47,10 @@ export async function soak(workers: PipelineWorkers, options: SoakOptions): Prom
           } catch (error) {
             found.broken.push((error as Error).message);
           }
-          await pause((performance.now() - started) * (1 / duty - 1), stopped);
+          await pause((performance.now() - started) * (1 / duty - 1));
         }
       }),
     );
-    if (stopped.aborted) break;
     found.samples.push(await stageMemory(workers));
     found.growth = growth(found.samples);
     await save(found);
@@ -74,10 +72,4 @@ function growth(samples: StageMemory[][]): number[] {
   return (samples[0] ?? []).map((_, stage) => middle(samples.slice(-edge), stage) - middle(samples.slice(0, edge), stage));
 }
 
-function pause(ms: number, stopped: AbortSignal): Promise<void> {
-  if (ms <= 0 || stopped.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    stopped.addEventListener('abort', () => resolve(clearTimeout(timer)), { once: true });
-  });
-}
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
