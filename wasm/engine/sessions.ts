@@ -24,7 +24,7 @@ export interface Session {
 /** How a session's state is laid out in a stage. */
 export interface StateLayout {
   contextLength: number;
-  /** Runs of 64 positions of one head in a page: keys of every head, then values of every head, layer after layer (wasm/kernel/kv-f32.ts, kv-int16.ts). */
+  /** Runs of 64 positions of one head in a page: its keys, then its values, head after head and layer after layer (wasm/kernel/kv-f32.ts, kv-int16.ts). */
   runs: number;
   pageBytes: number;
   tableBytes: number;

@@ -1,7 +1,7 @@
 /**
  * Softmax attention over a paged KV cache (qwen35.md section 2.1): with an output gate and normed q and k (qwen3_5), or plain grouped-query attention (llama).
- * A page holds 64 positions of every attention layer of the stage; a layer's share is the keys of each head, then the values of each, as floats (kv-f32.ts) or as
- * integers (kv-int16.ts).
+ * A page holds 64 positions of every attention layer of the stage; a layer's share is, head after head, its keys, then its values, as floats (kv-f32.ts) or as
+ * integers (kv-int16.ts): in the order in which they are read.
  */
 import { addValues, score } from './kv-f32';
 import { addSums, int16Share, multiply, roundByNorm, roundWeights, scalesOf, scoresFrom, storeKey, storeValue } from './kv-int16';
@@ -30,11 +30,11 @@ function prepare(m: Model, layer: Layer, row: Row, q: usize, k: usize, v: usize,
     rotate(at, cos, sin, m.rotaryDim);
   }
   const share = kvShare(m), at = row.position % PAGE;
-  let keys = pageOf(row, row.position / PAGE) + layer.pageOffset + kvHead * share;
-  for (let h = kvHead * bytes; h < kvEnd; h += bytes, keys += share) {
+  let keys = pageOf(row, row.position / PAGE) + layer.pageOffset + (kvHead * share << 1);
+  for (let h = kvHead * bytes; h < kvEnd; h += bytes, keys += share << 1) {
     if (m.gated) rmsNorm(k + h, layer.kNorm, k + h, m.headDim, m.epsilon);
     rotate(k + h, cos, sin, m.rotaryDim);
-    const values = keys + <usize>m.kvHeads * share;
+    const values = keys + share;
     if (m.int16Kv) {
       storeKey(k + h, keys, at, m.headDim);
       storeValue(v + h, values, at, m.headDim);
@@ -174,12 +174,11 @@ function attendPage(m: Model, rows: usize, first: i32, next: i32, head: usize, h
 function attendSession(m: Model, layer: Layer, rows: usize, first: i32, next: i32, head: i32, headEnd: i32): void {
   const session = changetype<Row>(rows + <usize>first * ROW_BYTES), positions = changetype<Row>(rows + <usize>(next - 1) * ROW_BYTES).position + 1;
   const share = kvShare(m), sharing = m.heads / m.kvHeads;
-  for (let from = head, to = 0; from < headEnd; from = to) {
-    const g = from / sharing;
-    to = min((g + 1) * sharing, headEnd);
-    for (let page = 0; page * PAGE < positions; page++) {
-      const keys = pageOf(session, page) + layer.pageOffset + <usize>g * share;
-      attendPage(m, rows, first, next, <usize>from, <usize>to, page * PAGE, keys, keys + <usize>m.kvHeads * share);
+  for (let page = 0; page * PAGE < positions; page++) {
+    for (let from = head, to = 0; from < headEnd; from = to) {
+      const g = from / sharing, keys = pageOf(session, page) + layer.pageOffset + (<usize>g * share << 1);
+      to = min((g + 1) * sharing, headEnd);
+      attendPage(m, rows, first, next, <usize>from, <usize>to, page * PAGE, keys, keys + share);
     }
   }
 }
