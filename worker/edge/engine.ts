@@ -41,10 +41,13 @@ export async function loadEngine(pack: Pack, config: EdgeConfig, host: EngineHos
   const { manifest } = pack;
   if (!manifest.tokenizer) throw new Error(`The pack ${manifest.name} has no tokenizer, so it cannot chat: pack a source that has one.`);
   if (!manifest.chatTemplate) throw new Error(`The pack ${manifest.name} has no chat template: pack a model that was made to chat.`);
+  const { yieldNow, turn } = host.eventLoop;
+  // The weights are on their way, or loaded by other isolates, while the tokenizer is made.
+  const loading = host.loadStage({ storage: pack.storage, manifest, maxBytes: config.maxBytes, yieldNow });
+  loading.catch(() => {});
   const tokenizer = Tokenizer.load(await pack.file(manifest.tokenizer));
   const template = new ChatTemplate(manifest.chatTemplate, tokenizer);
-  const { yieldNow, turn } = host.eventLoop;
-  const stage = await host.loadStage({ storage: pack.storage, manifest, maxBytes: config.maxBytes, yieldNow });
+  const stage = await loading;
   const scheduler: StepScheduler = new StepScheduler(stage, {
     now: host.now,
     yieldNow: turn,
