@@ -32,18 +32,22 @@ interface Spent {
   cpu: number[];
 }
 
-/** The later half of the layers and of the slices of the vocabulary. */
-export function secondHalf({ stages }: Pick<PlacedPlan | Plan, 'stages'>): number[] {
+/**
+ * Every second stage of layers and every second slice of the vocabulary. Not the later half: hidden states come to the engine between any two stages, and where its process
+ * computes two of them in a row, for two batches in turns, the first batch leaves it no sooner than the second.
+ */
+export function everySecond({ stages }: Pick<PlacedPlan | Plan, 'stages'>): number[] {
   const all = stages.map(({ spec }, index) => ({ index, slice: spec.head !== null }));
-  const half = (slice: boolean) => all.filter((stage) => stage.slice === slice).map(({ index }) => index);
-  return [half(false), half(true)].flatMap((indexes) => indexes.slice(Math.floor(indexes.length / 2)));
+  return [false, true]
+    .flatMap((slice) => all.filter((stage) => stage.slice === slice).filter((_, i) => i % 2 === 1))
+    .map(({ index }) => index);
 }
 
 async function start(options: TwoProcessesOptions, elsewhere: boolean): Promise<Place> {
   const before = new Set(workerdChildren());
   const { pack, bundles, plan, turns } = options;
   const vars = { NEARSIDE_EDGE_TURNS: String(elsewhere ? turns : 1) };
-  const workers = await startPipeline({ pack, bundles, plan, vars, ...(elsewhere && { elsewhere: secondHalf }) });
+  const workers = await startPipeline({ pack, bundles, plan, vars, ...(elsewhere && { elsewhere: everySecond }) });
   return { workers, pids: workerdChildren().filter((pid) => !before.has(pid)) };
 }
 
@@ -129,7 +133,7 @@ interface Measured {
 }
 
 function print({ turns }: TwoProcessesOptions, { plan }: PipelineWorkers, measured: Measured): void {
-  const there = secondHalf(plan!);
+  const there = everySecond(plan!);
   const here = plan!.stages.map((_, i) => i).filter((i) => !there.includes(i));
   console.log(`
 Stages ${here.join(', ')} and the engine in one workerd process, ${there.join(', ')} in another; ${turns} batches on their way (one where all are in one process).
