@@ -6,7 +6,7 @@ import { megabytes, type StageMemory, stageMemory, total } from './memory.ts';
 export interface SoakOptions {
   sessions: number;
   minutes: number;
-  /** Share of the time that answers are asked for, over 0 to 1: less leaves the machine room for other work. */
+  /** Share of the time that answers are asked for, over 0 to 1: less leaves the machine room for other work. More, where a pause would be too long. */
   duty: number;
   eosIds: number[];
   /** Makes a prompt so many words long at most. */
@@ -25,6 +25,8 @@ export interface Soak {
 }
 
 const MINUTE = 60_000;
+/** Stages that nobody asks for long are given up, and evicted: they would be measured empty. */
+const MOST_PAUSE_MS = 8000;
 /** Samples whose median stands for the beginning and the end: a JavaScript heap goes up and down with its collections. */
 const EDGE = 10;
 
@@ -42,12 +44,12 @@ export async function soak(workers: PipelineWorkers, options: SoakOptions): Prom
           asked += 1;
           const started = performance.now();
           try {
-            await ask(workers, endless(`${asked} ${words(1 + ((asked * 37) % mostWords))}`, 32, i, eosIds));
+            await ask(workers, endless(`${asked} ${words(lengthOf(asked, mostWords))}`, 32, i, eosIds));
             found.answers += 1;
           } catch (error) {
             found.broken.push((error as Error).message);
           }
-          await pause((performance.now() - started) * (1 / duty - 1));
+          await pause(Math.min(MOST_PAUSE_MS, (performance.now() - started) * (1 / duty - 1)));
         }
       }),
     );
@@ -65,6 +67,10 @@ export async function soak(workers: PipelineWorkers, options: SoakOptions): Prom
   );
   return found;
 }
+
+/** One question in sixteen fills its session, as all did once before; the others are short. */
+const lengthOf = (asked: number, mostWords: number): number =>
+  asked % 16 === 0 ? mostWords : 1 + ((asked * 37) % Math.ceil(mostWords / 4));
 
 function growth(samples: StageMemory[][]): number[] {
   const edge = Math.min(EDGE, Math.ceil(samples.length / 2));
