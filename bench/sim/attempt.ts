@@ -3,6 +3,7 @@ import type { Estimates } from '../../worker/routing/estimates.ts';
 import type { Outcome } from '../../worker/routing/figures.ts';
 import { gateVerdict } from '../../worker/routing/gate.ts';
 import { wasAsleep } from '../../worker/routing/learning.ts';
+import { isFree } from '../../worker/routing/rules.ts';
 import type { Chosen, Expected, Features, Gate } from '../../worker/routing/types.ts';
 import { edgeModel, originModel, type SimGateway } from './gateway.ts';
 import { qualityAfterGate } from './quality.ts';
@@ -72,7 +73,7 @@ export class Attempt {
       this.#gateway.remember(request, decision);
       this.#traffic = {
         pool: decision.expected.origin?.model ?? null,
-        free: decision.runnerUp !== null,
+        free: isFree(features, decision, this.#gateway.limits),
       };
     }
     const gate = decision.route === 'edge' ? decision.gate : null;

@@ -10,6 +10,7 @@ import type { Knowledge } from '../knowledge.ts';
 import type { OriginDirectory } from '../origin/directory.ts';
 import { autoModel, decide, hasChoice } from '../routing/decide.ts';
 import type { EdgeEstimate, Estimates } from '../routing/estimates.ts';
+import { isFree } from '../routing/rules.ts';
 import type { Chosen, Failure, Features, Policy, Refusal, Route } from '../routing/types.ts';
 import type { Policies } from './policies.ts';
 
@@ -21,7 +22,7 @@ export interface Placement {
   features: Features;
   estimates: Estimates;
   chosen: Chosen;
-  /** As it was first decided: the pool that could have been asked, and whether either route could. */
+  /** As it was first decided: the pool that could have been asked, and whether either route could, as far as known. */
   first: { pool: string | null; free: boolean };
   /** Some route was asked in vain: times from now on say little about rates. */
   disturbed: boolean;
@@ -73,7 +74,7 @@ export class Placer {
     const known = { ...plain, escalatedEarlier, previousRoute: knowledge.previousRoute(asker, now) };
     const features = { ...known, difficulty: await this.#difficulty(request, known, estimates, policy) };
     const chosen = choose(features, estimates, policy);
-    const first = { pool: chosen.expected.origin?.model ?? null, free: chosen.runnerUp !== null };
+    const first = { pool: chosen.expected.origin?.model ?? null, free: isFree(features, chosen, policy.limits) };
     return { request, call, policy, features, estimates, chosen, first, disturbed: false, counted: false, committed: null };
   }
 

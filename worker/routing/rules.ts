@@ -1,6 +1,6 @@
 import type { EdgeEstimate, Estimates, OriginEstimate } from './estimates.ts';
 import type { Reason } from './reasons.ts';
-import type { Failure, Features, Limits, Policy } from './types.ts';
+import type { Decision, Failure, Features, Limits, Policy } from './types.ts';
 
 /**
  * A prompt of more bytes per allowed token than this goes to the origin without asking the edge for its exact length. Text has 3 to 4 bytes a token; a prompt
@@ -70,6 +70,13 @@ function isTooLong({ promptBytes, promptTokens, maxTokens }: Features, edge: Edg
   if (promptTokens === null) return promptBytes > obviousBytesPerToken * limits.edgeMaxPromptTokens;
   const room = (edge.contextTokens ?? Number.POSITIVE_INFINITY) - (maxTokens ?? 1);
   return promptTokens > Math.min(limits.edgeMaxPromptTokens, room);
+}
+
+/**
+ * Whether a request counts as one that either route may answer, for `Outcome.free`: its prompt is short enough for the edge as far as can be told, though nobody has counted it.
+ */
+export function isFree(features: Features, { runnerUp }: Pick<Decision, 'runnerUp'>, { edgeMaxPromptTokens }: Limits): boolean {
+  return runnerUp !== null && promptTokensOf(features) <= edgeMaxPromptTokens;
 }
 
 /** The pools that policy and residency allow, whether they are up or not. */

@@ -208,7 +208,11 @@ describe('the reasons for the better route', () => {
     ['a cold edge', 'origin: faster, edge_cold', { edge: edgeEstimate({ ...warm, warmth: 0, loadMs: 20_000 }) }],
     ['a queue at the edge', 'origin: faster, queue_long', { edge: edgeEstimate({ ...warm, running: 4, queued: 8, serviceMs: 5_000 }) }],
     ['a far origin', 'edge: faster, origin_far', { edge: warm, origins: [{ ...service, roundTripMs: 3_000 }] }],
-    ['a queue at the origin', 'edge: faster, spares_others, queue_long', { edge: warm, origins: [{ ...service, waiting: 400, serviceMs: 5_000 }] }],
+    [
+      'a queue at the origin',
+      'edge: faster, spares_others, queue_long',
+      { edge: warm, origins: [{ ...service, waiting: 400, serviceMs: 5_000 }] },
+    ],
     [
       'an origin nobody has heard of',
       'edge: faster, origin_maybe_cold',

@@ -4,6 +4,7 @@ import type { EdgeEstimate, OriginEstimate } from '../../../worker/routing/estim
 import { policies, policyOf } from '../../../worker/routing/policies.ts';
 import { edgePrices, unknownOriginPrice } from '../../../worker/routing/prices.ts';
 import { reasonTexts } from '../../../worker/routing/reasons.ts';
+import { isFree } from '../../../worker/routing/rules.ts';
 import type { Decision, Features, Policy, PolicyName } from '../../../worker/routing/types.ts';
 import { edgeEstimate, estimates, limits, originEstimate, plain } from './estimates.ts';
 
@@ -149,6 +150,18 @@ describe('in any situation', () => {
       if (runnerUp) expect(runnerUp.route).not.toBe(route);
     }
   });
+});
+
+it('a request counts as one that either route may answer only where its prompt is short enough, as far as can be told', () => {
+  const free = (features: Partial<Features>) => {
+    const known = { ...plain, ...features };
+    return isFree(known, decide(known, estimates(), policyOf('balanced', limits)), limits);
+  };
+  expect(free({})).toBe(true);
+  // Not so long that the edge is not asked, and too long for it.
+  expect(free({ promptBytes: 2_000 })).toBe(false);
+  expect(free({ promptBytes: 2_000, estimatedTokens: 200 })).toBe(true);
+  expect(free({ thinking: true })).toBe(false);
 });
 
 function dearer(price: OriginEstimate['price']): OriginEstimate['price'] {
