@@ -11,7 +11,7 @@ import { type Program, startProgram } from '../test/support/own-server.ts';
 import { metronome, stream } from './edge.ts';
 import { describeMachine, machine, quantile } from './machine.ts';
 
-const HELP = `Usage: npm run bench -- own-server [--model PACK_DIR] [--threads N] [--nice N] [--runtime workerd|node]... [--rounds N] [--json FILE]
+const HELP = `Usage: npm run bench -- own-server [--model PACK_DIR] [--threads N] [--nice N] [--idle] [--runtime workerd|node]... [--rounds N] [--json FILE]
 
 Builds the server and runs gateway and engine as processes of their own, and the edge's clients as a third, which gets what others leave. Prints the
 inter-token gaps of streams proxied from an origin while the engine is idle and while it computes four answers at once, taken by turns, and the ratio of the
@@ -20,10 +20,13 @@ inter-token gaps of streams proxied from an origin while the engine is idle and 
   --model PACK_DIR   default models/demo/pack
   --threads N        of the engine (default: all processors but one)
   --nice N           how far the engine stands back (default 10, as without it)
+  --idle             the engine under chrt --idle 0 (Linux): whoever wakes up takes the processor from it at once
   --runtime NAME     of the gateway; may be repeated (default both)
   --rounds N         turns of each kind, of about 8 s (default 3)
 `;
 
+/** A process that whoever wakes up takes the processor from at once (sched(7): SCHED_IDLE). */
+const IDLE = ['chrt', '--idle', '0'];
 const MOST = 1.2;
 const STREAMS = 4;
 
@@ -58,8 +61,9 @@ interface Clients {
 
 function startClients(url: string, sessions: number): Clients {
   const script = fileURLToPath(new URL('own-server-load.ts', import.meta.url));
-  // They would be on other machines.
-  const child = spawn('nice', ['-n', '19', process.execPath, script, url, String(sessions)], {
+  // They would be on other machines: here they get what all others leave.
+  const [command, ...args] = process.platform === 'linux' ? IDLE : ['nice', '-n', '19'];
+  const child = spawn(command!, [...args, process.execPath, script, url, String(sessions)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   return {
@@ -111,6 +115,7 @@ export async function run(args: string[]): Promise<void> {
     options: {
       model: { type: 'string', default: 'models/demo/pack' },
       nice: { type: 'string', default: '10' },
+      idle: { type: 'boolean', default: false },
       threads: { type: 'string', default: String(Math.max(1, availableParallelism() - 1)) },
       runtime: { type: 'string', multiple: true, default: ['workerd', 'node'] },
       rounds: { type: 'string', default: '3' },
@@ -134,7 +139,7 @@ export async function run(args: string[]): Promise<void> {
       home,
       ['edge', '--model', values.model, '--port', '0', '--threads', values.threads, '--nice', values.nice],
       {},
-      process.platform === 'linux' ? ['setsid'] : [],
+      process.platform === 'linux' ? ['setsid', ...(values.idle ? IDLE : [])] : [],
     );
     programs.push(edge);
     const results: Figures[] = [];
