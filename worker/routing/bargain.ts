@@ -1,12 +1,14 @@
 import { secondsOf } from './expectations.ts';
+import { promptTokensOf } from './rules.ts';
 import type { Expected, Features, Gate, Policy } from './types.ts';
 
 /**
  * Whether the origin would cost so much that an answer of the edge which is certainly bad would be the better bargain, by the policy's own weights: then its least
- * quality holds nobody back. Never where the operator has set that quality.
+ * quality holds nobody back. Never where the operator has set that quality, nor for a prompt that is probably too long for the edge, which would refuse it.
  * @param edge without a gate
  */
 export function floorYields(features: Features, edge: Expected, origin: Expected, policy: Policy): boolean {
+  if (promptTokensOf(features) > policy.limits.edgeMaxPromptTokens) return false;
   const useless = edge.score + policy.weights.quality * edge.quality;
   return isOutweighed(useless, features, origin, policy);
 }

@@ -58,6 +58,11 @@ describe('the least quality', () => {
     expect(decided(ungated, sleepy, { policy: { yields: false } })).toMatchObject({ route: 'origin', reasons: ['low_confidence'] });
   });
 
+  it('nor for a prompt that is probably too long for the edge, which would refuse it', () => {
+    expect(decided(ungated, sleepy, { features: { estimatedTokens: 257 } }).reasons).toEqual(['low_confidence']);
+    expect(decided(ungated, sleepy, { features: { estimatedTokens: 256 } }).route).toBe('edge');
+  });
+
   it('nor to a price that is only assumed, nor to one per token', () => {
     expect(decided(ungated, { ...sleepy, price: unknownOriginPrice }).reasons).toEqual(['low_confidence']);
     expect(decided(ungated, { ...sleepy, price: unknownOriginPrice, warmth: 0 }).reasons).toEqual(['low_confidence']);
