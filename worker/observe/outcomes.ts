@@ -21,18 +21,10 @@ export type Actual = Pick<
   | 'asleep'
 >;
 
-/** Outcomes are learnt together after so many milliseconds. */
-const learnAfterMs = 10;
-/** The platform may end a request before its timer fires: then another one's does it, milliseconds. */
-const giveUpMs = 500;
-
 /** The decision log, and what is learnt from it. */
 export class Outcomes {
   readonly #knowledge: Knowledge;
   readonly #background: (work: Promise<unknown>) => void;
-  readonly #toLearn: Outcome[] = [];
-  /** When somebody began to wait for the moment to learn. */
-  #learningSince = Number.NEGATIVE_INFINITY;
 
   /** @param background goes on after the response is complete */
   constructor(knowledge: Knowledge, background: (work: Promise<unknown>) => void) {
@@ -73,22 +65,12 @@ export class Outcomes {
     const { caller: key } = call;
     const ttftMs = placement.request.stream ? actual.ttftMs : null;
     const predicted = expected?.line ?? null;
-    this.#learnSoon({ ...actual, ...traffic, at: Date.now(), key, kind: features.kind, ttftMs, predicted });
+    this.#background(this.#learnLater({ ...actual, ...traffic, at: Date.now(), key, kind: features.kind, ttftMs, predicted }));
   }
 
-  /** One request has its timer learn for all that end until then: a timer for each, and a wait that outlasts its response, would cost more than learning. */
-  #learnSoon(outcome: Outcome): void {
-    this.#toLearn.push(outcome);
-    const now = Date.now();
-    if (now - this.#learningSince < giveUpMs) return;
-    this.#learningSince = now;
-    this.#background(this.#learnAll());
-  }
-
-  async #learnAll(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, learnAfterMs));
-    this.#learningSince = Number.NEGATIVE_INFINITY;
-    for (const outcome of this.#toLearn.splice(0)) this.#knowledge.learn(outcome);
+  async #learnLater(outcome: Outcome): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#knowledge.learn(outcome);
   }
 }
 
