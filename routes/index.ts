@@ -20,23 +20,12 @@ export interface AppEnv {
   Variables: { requestId: string; caller: string };
 }
 
-export interface App {
-  fetch(request: Request): Response | Promise<Response>;
-}
-
 /** The HTTP surface over a gateway. */
-export function createApp(gateway: Gateway, options: AppOptions): App {
-  const chat = chatHandler(gateway, options);
-  const router = createRouter(gateway, options);
-  // What nearly all requests are takes no router: its context, its middleware and its headers would be a tenth of their time.
-  return { fetch: (request) => (request.method === 'POST' && pathOf(request.url) === chatPath ? chat(request) : router.fetch(request)) };
-}
-
-/** All but chat requests; and those whose path is written in an unusual way. */
-function createRouter(gateway: Gateway, options: AppOptions): Hono<AppEnv> {
+export function createApp(gateway: Gateway, options: AppOptions): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   const chat = chatHandler(gateway, options);
 
+  // Before the middleware, whose steps nearly all requests are so spared: the handler does what they do.
   app.post(chatPath, (c) => chat(c.req.raw));
   app.use(async (c, next) => {
     const id = requestId(c.req.header('x-request-id') ?? null);
@@ -64,11 +53,4 @@ function createRouter(gateway: Gateway, options: AppOptions): Hono<AppEnv> {
     return errorResponse(toApiError(error), c.get('requestId'));
   });
   return app;
-}
-
-/** The path of an absolute URL, as it is written. */
-function pathOf(url: string): string {
-  const start = url.indexOf('/', url.indexOf('//') + 2);
-  const end = url.indexOf('?', start);
-  return end === -1 ? url.slice(start) : url.slice(start, end);
 }

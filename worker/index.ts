@@ -1,7 +1,7 @@
 import { waitUntil } from 'cloudflare:workers';
 import { ApiError } from '../routes/errors.ts';
 import type { Gateway } from '../routes/gateway.ts';
-import { type App, createApp } from '../routes/index.ts';
+import { createApp } from '../routes/index.ts';
 import { type Config, ConfigError, type Env, parseConfig } from './config.ts';
 import { createDifficultyClient } from './difficulty/client.ts';
 import { createEdgeClient, createHttpEdgeClient } from './edge/client.ts';
@@ -17,6 +17,8 @@ import { createResolver } from './origin/images/resolver.ts';
 import { watchPools } from './origin/watch.ts';
 
 export { OriginMonitor } from './origin/monitor.ts';
+
+type App = ReturnType<typeof createApp>;
 
 /** One app per environment: settings are read once per isolate. */
 const apps = new WeakMap<Env, App>();
