@@ -119,6 +119,20 @@ describe('what nobody has looked at', () => {
       code: 'unsupported_modality',
     });
   });
+
+  it('does not fall back on a pool whose only reader may not be asked: what the first one failed of is told', async () => {
+    const first = {
+      model: 'films',
+      fallback: ['mixed'],
+      endpoints: [endpoint('us-films', { modalities: ['text', 'video'], region: 'us' })],
+    };
+    const mixed = { model: 'mixed', endpoints: [films.endpoints[0], endpoint('us-texts', { region: 'us' })] };
+    const variables = { ...withPools([first, mixed]), NEARSIDE_POLICY: JSON.stringify({ residency: ['us'] }) };
+    const messages = [...asking(film).messages, { role: 'user', content: 'status 500' }];
+    const answer = await chat(variables, '', { model: 'films', messages }, tagged('no-reader'));
+    expect(await failure(answer)).toMatchObject({ status: 502, code: 'origin_error' });
+    expect(new Set((await attemptsAtOrigins('no-reader')).map(({ endpoint }) => endpoint))).toEqual(new Set(['us-films']));
+  });
 });
 
 describe('a list in KV', () => {

@@ -147,9 +147,8 @@ export class OriginDirectory {
     if (!first) throw new ApiError(503, 'origin_unavailable', `The model '${model}' is no longer offered.`, { retryAfter: 1 });
     const modalities = modalitiesOf(request);
     const { fallback } = first.config;
-    const others = fallback.flatMap((name) => all.filter((pool) => pool.config.model === name && pool.reads(modalities)));
-    const allowed = others.filter((pool) => pool.isIn(regions ?? null));
-    return { pools: [first, ...allowed], edge: fallback.includes('edge') };
+    const others = fallback.flatMap((name) => all.filter((pool) => pool.config.model === name && pool.reads(modalities, regions ?? null)));
+    return { pools: [first, ...others], edge: fallback.includes('edge') };
   }
 
   async #read(stored: () => Promise<string | null>): Promise<void> {

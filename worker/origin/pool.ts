@@ -45,14 +45,9 @@ export class Pool {
     this.endpoints = config.endpoints.map((entry) => known.find((endpoint) => same(endpoint, entry)) ?? new Endpoint(entry));
   }
 
-  /** Whether some endpoint in these regions reads all that the prompt consists of. */
+  /** Whether some endpoint in these regions, null for all of them, reads all that the prompt consists of. */
   reads(modalities: string[], regions: string[] | null = null): boolean {
     return this.endpoints.some((endpoint) => isIn(endpoint, regions) && readsAll(endpoint.config.modalities, modalities));
-  }
-
-  /** Whether some endpoint is in one of the regions; null is all of them. */
-  isIn(regions: string[] | null): boolean {
-    return this.endpoints.some((endpoint) => isIn(endpoint, regions));
   }
 
   /** The endpoints in these regions, null for all of them; all, where none is there. */
