@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { encodePlan, planHash } from '../../wasm/engine/pipeline/encode-plan.ts';
 import { StageLostError } from '../../wasm/engine/pipeline/peer.ts';
 import { PipelineStage } from '../../wasm/engine/pipeline/pipeline-stage.ts';
@@ -205,6 +205,27 @@ describe('stages behind RPC', () => {
     await peers[0]!.connect(() => []);
     deployment.delay = () => new Promise(() => {});
     await expect(peers[0]!.memory()).rejects.toThrow('Stage 0 was lost: it did not answer within 20 ms');
+  });
+
+  it('are let go when nobody uses them, also after one did not answer', async () => {
+    const [peer] = deployment.pipeline({ callMs: 3000, idleMs: 5000 }).peers;
+    await peer!.connect(() => []);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    try {
+      deployment.delay = () => new Promise(() => {});
+      const lost = expect(peer!.memory()).rejects.toBeInstanceOf(StageLostError);
+      await vi.advanceTimersByTimeAsync(4000);
+      await lost;
+      deployment.delay = async () => {};
+      await peer!.connect(() => []);
+      await peer!.memory();
+      await vi.advanceTimersByTimeAsync(4000);
+      expect(peer!.epoch).not.toBeNull();
+      await vi.advanceTimersByTimeAsync(4000);
+      expect(peer!.epoch).toBeNull();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('that fail with anything but a refusal are loaded anew', async () => {

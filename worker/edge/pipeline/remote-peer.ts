@@ -142,7 +142,12 @@ export class RemotePeer implements Peer {
     const { callMs = CALL_MS, idleMs = IDLE_MS } = this.#options;
     this.#timer = null;
     const now = Date.now();
-    for (const { since, reject } of this.#running) if (now - since >= callMs) reject(new Error(`it did not answer within ${callMs} ms`));
+    for (const running of this.#running) {
+      if (now - running.since < callMs) continue;
+      // It may never end, and is not to keep a later connection.
+      this.#running.delete(running);
+      running.reject(new Error(`it did not answer within ${callMs} ms`));
+    }
     if (this.#running.size === 0 && now - this.#lastUse >= idleMs) {
       if (this.#connected) this.#lose(this.#connected);
     } else this.#timer = setTimeout(this.#look, LOOK_MS);
