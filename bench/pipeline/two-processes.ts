@@ -3,7 +3,7 @@ import { type Bundles, type PipelineWorkers, startPipeline } from '../../test/su
 import type { PlacedPlan } from '../../wasm/engine/pipeline/encode-plan.ts';
 import type { Plan, PlanOptions } from '../../wasm/engine/pipeline/plan.ts';
 import { median } from '../machine.ts';
-import { ask, endless } from './load.ts';
+import { ask, endless, words } from './load.ts';
 import { cpuMs, workerdChildren } from './process.ts';
 
 const PROMPT_TOKENS = 256;
@@ -62,7 +62,6 @@ const minus = (more: Spent, less: Spent): Spent => ({ wall: more.wall - less.wal
 
 /** A prompt of nearly so many tokens, told apart by its beginning. */
 async function promptOf(place: Place, eosIds: number[], tokens: number): Promise<(salt: string) => string> {
-  const words = (count: number) => Array.from({ length: count }, (_, i) => ['sea', 'ship', 'wind', 'sail'][i % 4]).join(' ');
   const count = async (text: string) => (await ask(place.workers, endless(text, 1, 1, eosIds))).promptTokens;
   const [few, more] = [await count(`9 ${words(16)}`), await count(`9 ${words(48)}`)];
   const wanted = 16 + Math.floor(((tokens - few) * 32) / (more - few));
