@@ -117,12 +117,12 @@ export class Pool {
     return measured.length > 0 ? Math.min(...measured) : priorSlowness;
   }
 
-  /** Those that may serve the request and can; all that may, if none is known to be able. */
+  /** Those that may serve the request and can; where none is known to hold it, all that read it. */
   #suitable(demand: Demand): Endpoint[] {
     const allowed = this.endpoints.filter((endpoint) => isIn(endpoint, demand.regions ?? null));
     const reading = allowed.filter((endpoint) => readsAll(endpoint.config.modalities, demand.modalities));
     const holding = reading.filter((endpoint) => (endpoint.config.context ?? Number.POSITIVE_INFINITY) >= demand.promptTokens);
-    return holding.length > 0 ? holding : reading.length > 0 ? reading : allowed;
+    return holding.length > 0 ? holding : reading;
   }
 }
 
