@@ -23,8 +23,8 @@ sending everything to one side, a fixed length threshold (the best of those trie
 --json        writes all figures
 --markdown    tables for the documentation
 --break-even  requests per hour above which a GPU is cheaper than the edge, by the money functions of the router
---pipeline-cost  what 1,000 tokens of answers cost in a pipeline of Durable Objects and elsewhere (docs/pipeline.md); --prefill and
-              --decode are tokens per second of one core, of answers with 1, 4 and 16 at once; --hop what a call to a stage adds
+--pipeline-cost  what 1,000 tokens of answers cost in a pipeline of Durable Objects and elsewhere (docs/pipeline-cost.md); --prefill
+              and --decode are tokens per second of one core, of answers with 1, 4 and 16 at once; --hop what a call to a stage adds
 --validate    the simulator against the running gateway on a small real load
 A simulation: what goes in is said in docs/routing-simulation.md. The same input gives the same output.
 `;
