@@ -38,3 +38,30 @@ it('an empty variable is as good as none', () => {
 it('a prefix cache of no bytes is none, and not the default', () => {
   expect(parseEdgeConfig({ NEARSIDE_EDGE_PREFIX_CACHE_BYTES: '0' }).prefixCacheBytes).toBe(0);
 });
+
+const placed = {
+  NEARSIDE_EDGE_PLACEMENT: 'pipeline',
+  NEARSIDE_EDGE_PLAN: JSON.stringify({
+    version: 1,
+    model: 'm',
+    pack: 'p',
+    sessions: 3,
+    contextLength: 512,
+    stateBytes: 8000,
+    stages: [
+      [0, 4, 0, 0, 65536],
+      [4, 6, 0, 0, 65536],
+      [6, 6, 0, 100, 65536],
+    ],
+  }),
+};
+
+it('goes by the plan of a pipeline: a batch for each stage of layers, no more sessions than planned, half of their state for cached prefixes', () => {
+  expect(parseEdgeConfig(placed)).toMatchObject({ turns: 2, sessions: 3, prefixCacheBytes: 4000, plan: { model: 'm' } });
+  expect(parseEdgeConfig({ ...placed, NEARSIDE_EDGE_TURNS: '1', NEARSIDE_EDGE_SESSIONS: '2' })).toMatchObject({ turns: 1, sessions: 2 });
+});
+
+it('asks for a plan where the placement is a pipeline, and leaves one alone where it is not', () => {
+  expect(() => parseEdgeConfig({ NEARSIDE_EDGE_PLACEMENT: 'pipeline' })).toThrow('NEARSIDE_EDGE_PLAN');
+  expect(parseEdgeConfig({ NEARSIDE_EDGE_PLAN: placed.NEARSIDE_EDGE_PLAN })).toMatchObject({ plan: null, turns: 1, sessions: 4 });
+});
