@@ -110,11 +110,7 @@ function newPool(at: number): LearnedPool {
 }
 
 function learnedAnswer(pool: LearnedPool, outcome: Outcome): LearnedPool {
-  const next = learnedRoute(pool, outcome);
-  if (outcome.asleep !== null) {
-    const before = pool.asleep?.part ?? 1 - originPriors.gpuWarmth;
-    next.asleep = { part: before + asleepSmoothing * ((outcome.asleep ? 1 : 0) - before), at: outcome.at };
-  }
+  const next = { ...learnedRoute(pool, outcome), asleep: learnedSleep(pool, outcome) };
   const { end, undisturbed, ttftMs, totalMs, promptTokens, completionTokens } = outcome;
   if (!undisturbed || ttftMs === null || (end !== 'stop' && end !== 'length')) return next;
   next.ttft = addPoint(pool.ttft, promptTokens, ttftMs);
@@ -122,9 +118,15 @@ function learnedAnswer(pool: LearnedPool, outcome: Outcome): LearnedPool {
   return next;
 }
 
+function learnedSleep({ asleep }: LearnedPool, outcome: Outcome): LearnedPool['asleep'] {
+  if (outcome.asleep === null) return asleep;
+  const before = asleep?.part ?? 1 - originPriors.gpuWarmth;
+  return { part: before + asleepSmoothing * ((outcome.asleep ? 1 : 0) - before), at: outcome.at };
+}
+
 /**
- * What an answer says of whether its pool was asleep, for `Outcome.asleep`. Some platforms hold a request while a node is started: then its first token, or what is no
- * stream, comes later than expected by half of a start or more.
+ * What an answer says of whether its pool was asleep, for `Outcome.asleep`: something only after a silence for longer than a node is kept, as one that is busy may be slow
+ * for other reasons. Some platforms hold a request while a node is started: then its first token, or what is no stream, comes later than expected by half of a start or more.
  * @param origin as it was estimated before
  * @param predicted without a start
  */
@@ -134,9 +136,9 @@ export function wasAsleep(
   { ttftMs, totalMs, completionTokens }: Pick<Outcome, 'ttftMs' | 'totalMs' | 'completionTokens'>,
 ): boolean | null {
   if (price.by !== 'gpu-hour' || price.keepSeconds === null || startSeconds === 0) return null;
+  if (idleMs !== null && idleMs <= 1000 * price.keepSeconds) return null;
   const late = ttftMs === null ? totalMs - beforeMs - Math.max(1, completionTokens) * tokenMs : ttftMs - beforeMs - tokenMs;
-  if (late > 500 * startSeconds) return true;
-  return idleMs === null || idleMs > 1000 * price.keepSeconds ? false : null;
+  return late > 500 * startSeconds;
 }
 
 /** The figures of the edge that outcomes tell; the engine's own come before them in the list for `estimateEdge`. Null: none yet. */

@@ -175,7 +175,7 @@ describe('what an answer says of the pool', () => {
     wasAsleep({ ...origin(nothingLearned), price, idleMs }, { beforeMs: 300, tokenMs: 20 }, { ttftMs, totalMs, completionTokens: 50 });
 
   it('is that it was asleep where the answer was late by half of a start, with a stream or without', () => {
-    expect([said(null, 121_000), said(1_000, 121_000), said(null, null, 121_000)]).toEqual([true, true, true]);
+    expect([said(null, 121_000), said(400_000, 121_000), said(null, null, 121_000)]).toEqual([true, true, true]);
     // A long answer is not late.
     expect(
       wasAsleep(
@@ -186,8 +186,15 @@ describe('what an answer says of the pool', () => {
     ).toBe(false);
   });
 
-  it('is that it was up where nobody had been heard of for longer than it is kept, and nothing otherwise', () => {
-    expect([said(null, 400), said(400_000, 400), said(200_000, 400)]).toEqual([false, false, null]);
+  it('is that it was up where nobody had been heard of for longer than it is kept', () => {
+    expect([said(null, 400), said(400_000, 400)]).toEqual([false, false]);
+  });
+
+  it('is nothing where it is kept still, however late: it is slow, or full', () => {
+    expect([said(200_000, 400), said(1_000, 121_000), said(1_000, null, 121_000)]).toEqual([null, null, null]);
+  });
+
+  it('is nothing of one that never sleeps', () => {
     expect(said(null, 121_000, 122_000, { by: 'tokens', input: 1, output: 1 })).toBe(null);
     expect(said(null, 121_000, 122_000, { ...unknownOriginPrice, keepSeconds: null })).toBe(null);
   });
