@@ -14,6 +14,9 @@ export interface PolicySources {
   limits: Limits;
 }
 
+/** The policy where nobody names one. */
+const unnamed: PolicyName = 'balanced';
+
 /** What the deployment, the key and the request want, as one policy: the key's counts before the deployment's, and a request can only choose within both. */
 export class Policies {
   readonly #sources: PolicySources;
@@ -33,7 +36,7 @@ export class Policies {
     const set = merged(deployment, (await this.#keyPolicies()).get(caller) ?? noPolicySettings);
     const name = policyName(asked.policy);
     const maxTtftMs = milliseconds(asked.maxTtftMs) ?? set.maxTtftMs;
-    const own = set.name ?? 'balanced';
+    const own = set.name ?? unnamed;
     const policy = policyOf(name === null ? own : narrowed(own, name), limits, { maxTtftMs, residency: set.residency ?? anywhere });
     if (policy.name !== own) return policy;
     const { weights, minQuality, yields } = policy;
@@ -54,7 +57,7 @@ export class Policies {
 
 function merged(deployment: PolicySettings, key: PolicySettings): PolicySettings {
   // Weights belong to the policy that they were given with.
-  const same = key.name === null || key.name === deployment.name;
+  const same = key.name === null || key.name === (deployment.name ?? unnamed);
   return {
     name: key.name ?? deployment.name,
     weights: key.weights ?? (same ? deployment.weights : null),

@@ -128,6 +128,16 @@ describe('the policy of a key', () => {
     expect(await failure(await chat(confined, 'hello', {}, bearer(keys.one)))).toMatchObject({ status: 403, code: 'route_not_allowed' });
   });
 
+  it('that names the one in force anyway keeps what the deployment set with it', async () => {
+    const reasons = async (deployment: string, key: string) => {
+      const more = { NEARSIDE_POLICY: deployment, NEARSIDE_ORIGIN_PRICE: '{"gpu_hour":1}' };
+      return reason(await chat(gateway({ [digests.one]: key }, more), 'hello', { max_tokens: undefined }, bearer(keys.one)));
+    };
+    expect(await reasons('{"min_quality":0.6}', 'balanced')).toBe('no_max_tokens');
+    expect(await reasons('{"policy":"balanced","min_quality":0.6}', 'balanced')).toBe('no_max_tokens');
+    expect(await reasons('{"policy":"cost","min_quality":0.6}', 'balanced')).toMatch(/^floor_yields/);
+  });
+
   it('is not widened by a header: data that stays at the edge never reaches an origin', async () => {
     const set = gateway({ [digests.one]: { residency: ['edge'] } });
     const id = 'never-there';
