@@ -44,7 +44,7 @@ interface Settings {
 
 /** Our engine and llama.cpp in turns, so that what is compared most runs closest together. */
 async function tasksFor(model: string, gguf: string, settings: Settings): Promise<Task[]> {
-  const pack = benchPack(gguf, 'q4_0');
+  const pack = await benchPack(gguf, 'q4_0');
   const { tokenCount } = (await openPack(new FolderStorage(pack))).manifest;
   const llamacppMissing = installPeer('node-llama-cpp');
   const ours = (threads: number): Task => ({ engine: NODE, script: 'our-node.ts', args: { pack, model, threads, ...settings } });
@@ -154,7 +154,7 @@ export async function run(args: string[]): Promise<void> {
   const on = machine();
   console.log(describeMachine(on));
   if (values.profile) {
-    await (await import('./engine/profile.ts')).profile(benchPack(gguf, 'q4_0'), settings.reps, values.json ?? null);
+    await (await import('./engine/profile.ts')).profile(await benchPack(gguf, 'q4_0'), settings.reps, values.json ?? null);
     return;
   }
   const outcome: Outcome = { run: new Measurements(), facts: {}, skipped: {} };
@@ -163,7 +163,7 @@ export async function run(args: string[]): Promise<void> {
   if (both && !smollm2) outcome.skipped['SmolLM2-135M'] = 'it is not there: run npm run fetch:smollm2';
   const tasks = await tasksFor(MODEL, gguf, settings);
   if (smollm2) tasks.push(...(await tasksFor('smollm2', smollm2, settings)));
-  const sizes: Record<string, number> = { gguf: statSync(gguf).size, pack: folderBytes(benchPack(gguf, 'q4_0')) };
+  const sizes: Record<string, number> = { gguf: statSync(gguf).size, pack: folderBytes(await benchPack(gguf, 'q4_0')) };
   const save = () => values.json && writeReport(values.json, outcome, sizes, settings);
   for (let round = 0; round < Number(values.rounds); round++) await measure(tasks, outcome, save);
   print(outcome, sizes, settings);

@@ -63,7 +63,8 @@ export async function run(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  const folders = positionals.length > 0 ? positionals : (['f32', 'q8_0', 'q4_0'] as const).map((type) => benchPack(smollm2Gguf(), type));
+  const folders = positionals;
+  if (folders.length === 0) for (const type of ['f32', 'q8_0', 'q4_0'] as const) folders.push(await benchPack(smollm2Gguf(), type));
   const texts = values.text ?? defaultTexts();
   const packs = [];
   for (const folder of folders) packs.push(await open(folder));
