@@ -154,7 +154,7 @@ export class Sessions {
     if (this.layout.runs === 0) return;
     const counts = wanted.map(({ session, tokens }) => Math.ceil(tokens / PAGE) - session.pages.length);
     const blocks = this.#pages.takeAll(counts.reduce((sum, count) => sum + Math.max(0, count), 0));
-    // A snapshot holds whole pages: nothing of another session may be in them.
+    // A snapshot holds whole pages: nothing may be in them of sessions that had them before.
     for (const block of blocks) new Uint8Array(this.#arena.memory.buffer, block, this.#pages.blockBytes).fill(0);
     for (const [i, { session }] of wanted.entries()) {
       session.pages.push(...blocks.splice(0, Math.max(0, counts[i]!)));

@@ -92,7 +92,7 @@ export function multiply(x0: usize, x1: usize, x2: usize, x3: usize, y0: usize, 
   }
 }
 
-/** Sums of `count` positions (rounded up to 8) become scores, in place: sum * unit * scale. */
+/** Sums of `count` positions (rounded up to 4) become scores, in place: sum * unit * scale. */
 export function scoresFrom(sums: usize, scales: usize, unit: f32, count: i32): void {
   const by = f32x4.splat(unit);
   for (const end = sums + (<usize>count << 2); sums < end; sums += 16, scales += 16) {
