@@ -24,8 +24,10 @@ sending everything to one side, a fixed length threshold (the best of those trie
 --markdown    tables for the documentation
 --break-even  requests per hour above which a GPU is cheaper than the edge, by the money functions of the router
 --pipeline-cost  what 1,000 tokens of answers cost in a pipeline of Durable Objects and elsewhere (docs/pipeline-cost.md); --prefill
-              and --decode are tokens per second of one core, of answers with 1, 4 and 16 at once; --hop what a call to a stage adds
---validate    the simulator against the running gateway on a small real load
+              and --decode are tokens per second of one core, of answers with 1, 4 and 16 at once; --hop what a call to a stage adds,
+              --load what a cold start takes
+--validate    the simulator against the running gateway on a small real load: --requests of it (40), half of them by each route; --edge-pack is what the
+              edge runs
 A simulation: what goes in is said in docs/routing-simulation.md. The same input gives the same output.
 `;
 
@@ -58,34 +60,35 @@ else if (values['break-even']) (await import('./break-even.ts')).printBreakEven(
 else if (values['pipeline-cost']) await pipelineCost();
 else if (values.validate) {
   const { validate } = await import('./validate.ts');
-  await validate({ pack: values['edge-pack'] ?? null, requests: Number(values.requests), json: values.json ?? null });
+  await validate({ pack: values['edge-pack'] ?? null, requests: number(values.requests), json: values.json ?? null });
 } else await simulateAll();
 
+function numbers(text: string, separator: string, count: number): number[] {
+  const found = text.split(separator).map(Number);
+  if (found.length === count && found.every((value) => value >= 0)) return found;
+  throw new Error(`"${text}" must be ${count === 1 ? 'a number' : `${count} numbers with ${separator} between them`}.`);
+}
+
+function number(text: string): number {
+  return numbers(text, ',', 1)[0]!;
+}
+
 async function pipelineCost(): Promise<void> {
-  const numbers = (text: string, separator: string, count: number) => {
-    const found = text.split(separator).map(Number);
-    if (found.length === count && found.every((value) => value >= 0)) return found;
-    throw new Error(`"${text}" must be ${count === 1 ? 'a number' : `${count} numbers with ${separator} between them`}.`);
-  };
   if (values.pack === undefined) throw new Error('Name a pack with --pack: how many objects hold it is part of the cost.');
   const [promptTokens, answerTokens] = numbers(values.size, '+', 2) as [number, number];
   const decode = numbers(values.decode, ',', 3) as [number, number, number];
-  const [prefill, hopMs, loadMs] = [values.prefill, values.hop, values.load].map((text) => numbers(text, ',', 1)[0]!) as [
-    number,
-    number,
-    number,
-  ];
+  const [prefill, hopMs, loadMs] = [number(values.prefill), number(values.hop), number(values.load)];
   const { printPipelineCost } = await import('./pipeline-cost-table.ts');
   await printPipelineCost({ pack: values.pack, promptTokens, answerTokens, prefill, decode, hopMs, loadMs, markdown: values.markdown });
 }
 
 async function simulateAll(): Promise<void> {
-  const trace = openTrace(values.trace, Number(values.seed));
+  const trace = openTrace(values.trace, number(values.seed));
   const names = values.scenario === 'all' ? scenarioNames : [values.scenario];
   const comparisons: Comparison[] = [];
   if (values.svg) mkdirSync(values.svg, { recursive: true });
   for (const name of names) {
-    const comparison = await compare(readScenario(name), trace, Number(values.hindsight));
+    const comparison = await compare(readScenario(name), trace, number(values.hindsight));
     comparisons.push(comparison);
     const { title, requests, runs } = comparison;
     console.log(`${values.markdown ? '### ' : ''}${title}\n\n${runs} runs of ${requests} requests of ${trace.name}.\n`);
