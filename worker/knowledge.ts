@@ -81,10 +81,11 @@ export class Knowledge {
       learned = { at: now, figures: learnedOrigin(this.#learned, model, now) };
       this.#pools.set(model, learned);
     }
-    const contexts = endpoints.map(({ context }) => context ?? Number.POSITIVE_INFINITY);
-    const longest = Math.max(...contexts);
+    // What it costs and how much it holds, where the request's data may go.
+    const open = pool.within(regions).map(({ config }) => config);
+    const longest = Math.max(...open.map(({ context }) => context ?? Number.POSITIVE_INFINITY));
     const traits = {
-      price: originPriceOf(endpoints[0]?.price ?? null),
+      price: originPriceOf(open[0]?.price ?? null),
       contextTokens: Number.isFinite(longest) ? longest : null,
       regions: endpoints.map(({ region }) => region),
       quality: quality ?? 1,

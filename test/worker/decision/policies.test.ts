@@ -99,6 +99,19 @@ describe('the policy of a deployment', () => {
     expect(await seenByOrigin('region-failed')).toMatchObject({ endpoint: 'near' });
   });
 
+  it('and what the endpoints there cost is what a pool costs', async () => {
+    const price = (usd: number) => ({ price: { input: 0, output: usd } });
+    const pools = [
+      { model: 'pool', endpoints: [endpoint('far', { region: 'na', ...price(1) }), endpoint('near', { region: 'eu', ...price(10) })] },
+    ];
+    const usd = async (residency: string[]) => {
+      const response = await chat(withPools(pools, { NEARSIDE_POLICY: JSON.stringify({ residency }) }), 'hello', { max_tokens: 1 });
+      return Number(/origin [^;]*usd=([\d.]+)/.exec(response.headers.get('x-nearside-estimate')!)?.[1]);
+    };
+    expect(await usd(['edge', 'na', 'eu'])).toBe(0.000001);
+    expect(await usd(['edge', 'eu'])).toBe(0.00001);
+  });
+
   it('and a fallback outside of the region is none', async () => {
     const pools = [
       { model: 'near', endpoints: [endpoint('near', { region: 'eu' })], fallback: ['far'], retries: 0 },
