@@ -115,6 +115,30 @@ describe.each(BUILDS)('%s build', (build) => {
     });
   });
 
+  it.each([8, 64, 256])('of %i dimensions, too, the largest sums there can be are right', (dimensions) => {
+    // Of 256 dimensions alike, rounding makes a key and a query longer.
+    const line = new Float32Array(dimensions).fill(0.75);
+    const opposite = line.map((x) => -x);
+    const [keys, values] = [room(PAGE * (2 * dimensions + 4)), room(PAGE * (2 * dimensions + 4))];
+    const scales = PAGE * dimensions * 2;
+    for (let position = 0; position < PAGE; position++) {
+      kernel.storeKey(place(position % 2 ? opposite : line), keys, position, dimensions);
+      kernel.storeValue(place(line), values, position, dimensions);
+    }
+    const [query, scores, weights] = [place(line), room(PAGE * 4), place(new Float32Array(PAGE).fill(1))];
+    const unit = kernel.roundByNorm(query, dimensions);
+    kernel.multiply(query, query, query, query, scores, scores, scores, scores, keys, dimensions / 2, PAGE / 8, dimensions * 16);
+    kernel.scoresFrom(scores, keys + scales, unit, PAGE);
+    floats(scores, PAGE).forEach((score, position) => {
+      expect(score / (0.5625 * dimensions)).toBeCloseTo(position % 2 ? -1 : 1, 3);
+    });
+    const [sums, out] = [room(dimensions * 4), place(new Float32Array(dimensions))];
+    const each = kernel.roundWeights(weights, values + scales, PAGE);
+    kernel.multiply(weights, weights, weights, weights, sums, sums, sums, sums, values, PAGE / 2, dimensions / 8, PAGE * 16);
+    kernel.addSums(out, 0, sums, each, dimensions);
+    for (const sum of floats(out, dimensions)) expect(sum / (0.75 * PAGE)).toBeCloseTo(1, 3);
+  });
+
   it('weights and sums of all-zero values are 0', () => {
     const share = shareOf('storeValue', [HEADS.zeros!, HEADS.zeros!]);
     const weights = place(Float32Array.of(1, 1, 0, 0, 0, 0, 0, 0));
