@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { constantTimeEqual } from '../../worker/access/keys.ts';
-import { chat, edgeOnly, failure, send } from './support.ts';
+import { authorize, constantTimeEqual } from '../../worker/access/keys.ts';
+import { chat, edgeOnly, environment, failure, send, sendTo } from './support.ts';
 
 const digestOf = async (key: string) => new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(key))).toHex();
 const withKeys = async () => ({ NEARSIDE_API_KEYS: `${await digestOf('first-key')} ${await digestOf('second-key')}` });
@@ -30,11 +30,26 @@ describe('API keys', () => {
     expect(response.status).toBe(401);
   });
 
-  it('refuses a key that another gateway has accepted, and a wrong one after a right one', async () => {
-    const env = await withKeys();
-    for (const status of [200, 200]) expect((await send(env, '/v1/models', bearer('first-key'))).status).toBe(status);
-    expect((await send(env, '/v1/models', bearer('first-kex'))).status).toBe(401);
-    expect((await send({ NEARSIDE_API_KEYS: await digestOf('second-key') }, '/v1/models', bearer('first-key'))).status).toBe(401);
+  it('remembers a key that it has accepted, and lets nothing else in for it', async () => {
+    const gateway = environment(await withKeys());
+    const statusOf = async (key: string) => (await sendTo(gateway, '/v1/models', bearer(key))).status;
+    for (const key of ['first-key', 'first-key', 'second-key']) expect(await statusOf(key)).toBe(200);
+    for (const key of ['first-kex', 'first-ke', 'First-key', '__proto__']) expect(await statusOf(key)).toBe(401);
+    const another = environment({ NEARSIDE_API_KEYS: await digestOf('second-key') });
+    expect((await sendTo(another, '/v1/models', bearer('first-key'))).status).toBe(401);
+  });
+
+  it('calls the bearer of a key the same at every call, and those of two keys differently', async () => {
+    const keyDigests = await Promise.all(['first-key', 'second-key'].map(async (key) => Uint8Array.fromHex(await digestOf(key))));
+    const access = { keyDigests, open: false };
+    const [first, again, second] = [
+      await authorize('Bearer first-key', access),
+      await authorize('bearer  first-key', access),
+      await authorize('Bearer second-key', access),
+    ];
+    expect(again).toBe(first);
+    expect(second).not.toBe(first);
+    expect(first).not.toContain(await digestOf('first-key'));
   });
 
   it('enforces keys in development too, once there are some', async () => {
