@@ -30,6 +30,18 @@ describe('kind of prompt', () => {
     expect(signals('The soup was cold.', 'Classify the sentiment of the user message.').kind).toBe('classify');
   });
 
+  it('and all that a system prompt tells is told again under it, by each turn and after many others', () => {
+    const systems = Array.from({ length: 40 }, (_, i) => `Classify ticket ${i}${i % 2 ? ' in one word; you must never explain.' : '.'}`);
+    const all = (turn: string) => systems.map((system) => signals(turn, system));
+    const [first, byOtherTurn, again] = [all('The soup was cold.'), all('Das Essen war kalt.'), all('The soup was cold.')];
+    expect(again).toEqual(first);
+    expect(byOtherTurn.map(({ text }) => text.constraints)).toEqual(first.map(({ text }) => text.constraints));
+    // The last one is known by now, the first one no longer.
+    for (const system of [systems[39]!, systems[0]!]) expect(signals('The soup was cold.', system)).toEqual(first[systems.indexOf(system)]);
+    expect(first[1]!.text).toMatchObject({ askedWords: 1, constraints: 2 });
+    expect(first[0]!.text).toMatchObject({ constraints: 0 });
+  });
+
   it('finds an instruction at either end of a long text, and not what the text talks of', () => {
     const story = 'The old man walked down to the harbour and looked at the ships. '.repeat(200);
     expect(signals(`Summarize this: ${story}`).kind).toBe('rewrite');
