@@ -72,6 +72,25 @@ describe('several pools', () => {
     expect(await model({ messages: [{ role: 'user', content: 'x'.repeat(1000) }] })).toBe('sight');
   });
 
+  it('get from nearside-auto what may go to them', async () => {
+    const both = { modalities: ['text', 'image'] };
+    const europe = { model: 'europe', endpoints: [endpoint('eu-1', { region: 'eu', ...both })] };
+    const mixed = {
+      model: 'mixed',
+      endpoints: [endpoint('mixed-eu', { region: 'eu', ...both }), endpoint('mixed-us', { region: 'us', modalities: ['text'] })],
+    };
+    const states = { model: 'states', endpoints: [endpoint('us-1', { region: 'us', ...both })] };
+    const model = async (residency: string, body: object) => {
+      const variables = { ...withPools([europe, mixed, states]), NEARSIDE_POLICY: JSON.stringify({ residency: [residency] }) };
+      const response = await chat(variables, 'hello', { n: 2, ...body });
+      return response.ok ? response.headers.get('x-nearside-model') : (await failure(response)).code;
+    };
+    expect(await model('eu', {})).toBe('europe');
+    expect(await model('us', {})).toBe('mixed');
+    expect(await model('us', { messages: image })).toBe('states');
+    expect(await model('asia', {})).toBe('route_not_allowed');
+  });
+
   it('refuse what none of them reads', async () => {
     const asked = { messages: image, model: 'text' };
     expect(await failure(await chat(withPools([text, sight]), '', asked))).toMatchObject({

@@ -66,9 +66,10 @@ export class Placer {
     const { edge, origins, knowledge, policies, escalations } = this.#sources;
     const policy = await policies.of(call.caller, call.preferences);
     const plain = extractFeatures(request, knowledge.correction);
-    const pools = await origins.candidates(plain.model === autoModel ? null : plain.model, request, plain.promptBytes);
+    const regions = policy.residency.originRegions;
+    const pools = await origins.candidates(plain.model === autoModel ? null : plain.model, request, plain.promptBytes, regions);
     const now = Date.now();
-    const asker = { caller: call.caller, kind: plain.kind, regions: policy.residency.originRegions };
+    const asker = { caller: call.caller, kind: plain.kind, regions };
     const estimates = knowledge.estimates(edge && { directory: edge, state: await edge.state() }, pools, asker, now);
     const escalatedEarlier = await escalations.includes(call.caller, request.body.messages);
     const known = { ...plain, escalatedEarlier, previousRoute: knowledge.previousRoute(asker, now) };

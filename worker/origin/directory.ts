@@ -100,13 +100,15 @@ export class OriginDirectory {
    * The pools that a request may be placed with, the preferred one first: the one of that model; or of all, the first one that suits, and those that suit and have a
    * `quality` to be weighed by. Empty when the name is none of ours. Throws 400 when there are pools but none that reads what the prompt consists of.
    * @param model a pool's model; null for the choice among all
+   * @param regions where the request may go, null for anywhere: pools that suit there come alone. Where none does, the others stay, for the rules to refuse
    */
-  async candidates(model: string | null, request: ChatRequest, promptBytes: number): Promise<Pool[]> {
+  async candidates(model: string | null, request: ChatRequest, promptBytes: number, regions: string[] | null): Promise<Pool[]> {
     const all = await this.pools();
     const asked = model === null ? all : all.filter((pool) => pool.config.model === model);
     if (asked.length === 0) return [];
     const modalities = modalitiesOf(request);
-    const reading = asked.filter((pool) => pool.reads(modalities));
+    const allowed = asked.filter((pool) => pool.reads(modalities, regions));
+    const reading = allowed.length > 0 ? allowed : asked.filter((pool) => pool.reads(modalities));
     const holding = reading.filter((pool) => pool.holds(estimateTokens(promptBytes)));
     const first = holding[0] ?? reading[0];
     if (!first) throw unreadable(modalities, model);
