@@ -1,5 +1,4 @@
 import type { PipelineWorkers } from '../../test/support/pipeline-workers.ts';
-import { median } from '../machine.ts';
 import { ask, endless, words } from './load.ts';
 import { megabytes, type StageMemory, stageMemory, total } from './memory.ts';
 
@@ -20,15 +19,13 @@ export interface Soak {
   broken: string[];
   /** Of every minute, every stage's memory. */
   samples: StageMemory[][];
-  /** From the first ten minutes to the last ten, by their medians: bytes of every stage. */
+  /** From the first half to the second, bytes of every stage by the least of each: what is left when JavaScript's garbage has just been collected. */
   growth: number[];
 }
 
 const MINUTE = 60_000;
 /** Stages that nobody asks for long are given up, and evicted: they would be measured empty. */
 const MOST_PAUSE_MS = 8000;
-/** Samples whose median stands for the beginning and the end: a JavaScript heap goes up and down with its collections. */
-const EDGE = 10;
 
 /** Keeps all sessions busy, and watches the memory of every stage. */
 export async function soak(workers: PipelineWorkers, options: SoakOptions): Promise<Soak> {
@@ -62,7 +59,7 @@ export async function soak(workers: PipelineWorkers, options: SoakOptions): Prom
     );
   }
   console.log(
-    `\nSoak of ${found.samples.length} minutes, ${found.answers} answers, ${found.broken.length} broken off: growth from its beginning to its end, MB per stage ` +
+    `\nSoak of ${minutes} minutes, ${found.answers} answers, ${found.broken.length} broken off: growth of the least from its first half to its second, MB per stage ` +
       found.growth.map(megabytes).join(' '),
   );
   return found;
@@ -73,9 +70,9 @@ const lengthOf = (asked: number, mostWords: number): number =>
   asked % 16 === 0 ? mostWords : 1 + ((asked * 37) % Math.ceil(mostWords / 4));
 
 function growth(samples: StageMemory[][]): number[] {
-  const edge = Math.min(EDGE, Math.ceil(samples.length / 2));
-  const middle = (some: StageMemory[][], stage: number) => median(some.map((sizes) => total(sizes[stage]!)));
-  return (samples[0] ?? []).map((_, stage) => middle(samples.slice(-edge), stage) - middle(samples.slice(0, edge), stage));
+  const half = Math.ceil(samples.length / 2);
+  const least = (some: StageMemory[][], stage: number) => Math.min(...some.map((sizes) => total(sizes[stage]!)));
+  return (samples[0] ?? []).map((_, stage) => least(samples.slice(-half), stage) - least(samples.slice(0, half), stage));
 }
 
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
