@@ -6,7 +6,7 @@ import { quantizeQ4, quantizeQ8 } from '../../models/pack/quantize.ts';
 import type { Pack } from '../../models/pack/reader.ts';
 import { tileBlocks, tileFloats } from '../../models/pack/tiles.ts';
 import { type TensorShape, tensorGroups } from '../../models/tensors.ts';
-import { rng } from './reference.mjs';
+import { rng } from './rng.ts';
 
 export interface MemoryPack extends Pack {
   /** Contents of its files by name: a test may damage or remove them. */

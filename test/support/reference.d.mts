@@ -12,7 +12,3 @@ export class Qwen35Reference {
   step(state: ReferenceState, id: number): Float64Array;
 }
 export function hfToTiledIndex(keyHeads: number, valueHeads: number, width: number): number[];
-export function randomTensors(config: Record<string, unknown>, seed?: number): Map<string, { shape: number[]; data: Float32Array }>;
-export const tinyConfig: Record<string, unknown>;
-export function rng(seed: number): { u: () => number; n: () => number };
-export function rng(seed: number): { u(): number; n(): number };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { checksum } from '../../models/pack/checksum.ts';
 import { BUILDS, kernelMemory } from '../support/kernel-memory.ts';
-import { rng } from '../support/reference.mjs';
+import { rng } from '../support/rng.ts';
 
 describe.each(BUILDS)('%s build', (build) => {
   it('exp is right to about one unit in the last place, 0 far below and finite far above', () => {

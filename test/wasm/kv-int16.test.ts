@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BUILDS, kernelMemory } from '../support/kernel-memory.ts';
-import { rng } from '../support/reference.mjs';
+import { rng } from '../support/rng.ts';
 
 /** Dimensions of a head, and positions of a page. */
 const N = 64;

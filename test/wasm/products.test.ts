@@ -3,7 +3,7 @@ import { halfToFloat } from '../../models/half.ts';
 import { matrixBytes, type WeightType } from '../../models/pack/manifest.ts';
 import { MATRIX, PART, structBytes, writeStruct } from '../../wasm/engine/structs.ts';
 import { BUILDS, type Build, kernelMemory } from '../support/kernel-memory.ts';
-import { rng } from '../support/reference.mjs';
+import { rng } from '../support/rng.ts';
 
 const { fround } = Math;
 const TYPES: Record<WeightType, number> = { f32: 0, q8_0: 1, q4_0: 2 };

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { quantizeQ4 } from '../../../models/pack/quantize.ts';
 import { quantizeQ4Weighted } from '../../../models/pack/quantize-weighted.ts';
 import { dequantizeBytes } from '../../../models/sources/stored-types.ts';
-import { rng } from '../../support/reference.mjs';
+import { rng } from '../../support/rng.ts';
 
 const ONES = new Float32Array(32).fill(1);
 const decoded = (blocks: Uint8Array) => dequantizeBytes('Q4_0', blocks);
