@@ -44,6 +44,50 @@ describe('a chain of pools', () => {
   });
 });
 
+describe('the time of a request', () => {
+  const timed = (model: string, totalMs: number, more: object = {}) => ({
+    model,
+    endpoints: [endpoint(`${model}-1`)],
+    retries: 0,
+    timeouts: { total_ms: totalMs },
+    ...more,
+  });
+  const askedOf = async (id: string) => (await attemptsAtOrigins(id)).map((attempt) => attempt.endpoint);
+
+  it('is the longest of the chain, and not that of all pools after one another', async () => {
+    const pools = [timed('nine', 300, { fallback: ['four', 'two'] }), timed('four', 700), timed('two', 600)];
+    const answer = await chat(withPools(pools), 'stall', { model: 'nine' }, tagged('chain-in-all'));
+    expect(await failure(answer)).toMatchObject({ status: 504, code: 'origin_timeout' });
+    expect(await askedOf('chain-in-all')).toEqual(['nine-1', 'four-1']);
+  });
+
+  it('is up for a fallback when the first pool has taken all of it', async () => {
+    const pools = [timed('nine', 300, { fallback: ['four'] }), timed('four', 300)];
+    const answer = await chat(withPools(pools), 'nine-1> stall', { model: 'nine' }, tagged('chain-used-up'));
+    expect(await failure(answer)).toMatchObject({ status: 504, message: 'The origin did not answer within 300 ms.' });
+    expect(await askedOf('chain-used-up')).toEqual(['nine-1']);
+  });
+
+  it('leaves a fallback what is left of it', async () => {
+    const pools = [timed('nine', 1000, { fallback: ['four'] }), timed('four', 1000)];
+    const script = 'nine-1> wait 700; status 500 || four-1> tokens 500 20';
+    const events = dataOf(await (await chat(withPools(pools), script, { model: 'nine', stream: true })).text());
+    expect(events.at(-1)).toMatchObject({ error: { code: 'origin_timeout' } });
+    // 300 ms of tokens that come every 20, and not 1,000.
+    expect(events.length).toBeLessThan(35);
+  });
+
+  it('goes on for another pool that nearside-auto asks instead', async () => {
+    const pools = [timed('nine', 1000), timed('four', 1000, { quality: 0.9 })];
+    const script = 'nine-1> wait 700; status 500 || four-1> tokens 500 20';
+    const policy = { headers: { 'x-request-id': 'placed-again', 'x-nearside-policy': 'origin-only' } };
+    const events = dataOf(await (await chat(withPools(pools), script, { stream: true }, policy)).text());
+    expect(await askedOf('placed-again')).toEqual(['nine-1', 'four-1']);
+    expect(events.at(-1)).toMatchObject({ error: { code: 'origin_timeout' } });
+    expect(events.length).toBeLessThan(35);
+  });
+});
+
 describe('several pools', () => {
   const image = [
     {

@@ -92,7 +92,8 @@ export class Asker {
     const watch = watchOrigin(placement, signal, this.#parts.outcomes);
     const asked = { request, promptBytes, thinking, id: call.id, signal, regions: policy.residency.originRegions, onEnd: watch.onEnd };
     try {
-      const { body, model, notes } = await this.#parts.origins.answer(modelOf(chosen, 'origin'), asked);
+      placement.originSince ??= Date.now();
+      const { body, model, notes } = await this.#parts.origins.answer(modelOf(chosen, 'origin'), asked, placement.originSince);
       watch.answered(model, notes);
       return { answer: { ...headOf(chosen), route: 'origin', model, reasons: [...chosen.reasons, ...notes], body } };
     } catch (error) {

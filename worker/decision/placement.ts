@@ -26,6 +26,8 @@ export interface Placement {
   first: { pool: string | null; free: boolean };
   /** Some route was asked in vain: times from now on say little about rates. */
   disturbed: boolean;
+  /** When an origin was first asked, milliseconds since the epoch; null until then. */
+  originSince: number | null;
   /** The request was counted as traffic of its pool. */
   counted: boolean;
   /** The route that the response's headers name, once it has begun. */
@@ -76,7 +78,8 @@ export class Placer {
     const features = { ...known, difficulty: await this.#difficulty(request, known, estimates, policy) };
     const chosen = choose(features, estimates, policy);
     const first = { pool: chosen.expected.origin?.model ?? null, free: isFree(features, chosen, policy.limits) };
-    return { request, call, policy, features, estimates, chosen, first, disturbed: false, counted: false, committed: null };
+    const untouched = { disturbed: false, originSince: null, counted: false, committed: null };
+    return { request, call, policy, features, estimates, chosen, first, ...untouched };
   }
 
   /** Asked only where the answer matters. */

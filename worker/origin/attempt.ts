@@ -1,7 +1,7 @@
 import type { ChatBody } from '../../routes/gateway.ts';
 import type { ChatRequest } from '../../routes/schema/chat.ts';
 import { type Adapter, adapters, type Chunk } from './adapters.ts';
-import { Deadline } from './deadline.ts';
+import { Deadline, type TimeLimit } from './deadline.ts';
 import { badResponse, broken, errorOfEvent, errorOfResponse, errorText, OriginFailure, timedOut, unreachable } from './failure.ts';
 import type { EndpointConfig, OriginTimeouts } from './pool-config.ts';
 import { readBody } from './read-body.ts';
@@ -18,6 +18,8 @@ export interface OriginCall {
   promptBytes: number;
   /** The client asked for thinking. */
   thinking: boolean;
+  /** When the request as a whole must be over, whoever is asked; null or absent where the pool's own time is all there is. */
+  limit?: TimeLimit | null;
   /** Regions whose endpoints may be asked; null or absent for all. */
   regions?: string[] | null;
   /** Told like `AttemptEvents.onEnd`, of each attempt whose answer has begun. */
@@ -35,8 +37,8 @@ export interface AttemptEvents {
 export interface Attempt {
   endpoint: EndpointConfig;
   timeouts: OriginTimeouts;
-  /** What is left of `timeouts.total` for this attempt, milliseconds. */
-  leftMs: number;
+  /** When all attempts together must be over: by the pool's `timeouts.total`, or that of the whole request. */
+  limit: TimeLimit;
   call: OriginCall;
   /** Ends this attempt; follows the client's signal. */
   signal: AbortSignal;
@@ -56,7 +58,7 @@ const maxAnswerBytes = 64 * 1024 * 1024;
 export async function attempt(work: Attempt): Promise<ChatBody> {
   const deadline = new Deadline(work.signal);
   try {
-    deadline.limit(work.leftMs, () => timedOut('answer', work.timeouts.total));
+    deadline.limit(Math.max(0, work.limit.endsAt - Date.now()), () => timedOut('answer', work.limit.ms));
     return work.call.request.stream ? await openStream(work, deadline) : await fetchWhole(work, deadline);
   } catch (error) {
     deadline.end();

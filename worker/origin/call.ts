@@ -5,9 +5,10 @@ import { log } from '../observe/log.ts';
 import { Superseded } from '../superseded.ts';
 import { Account } from './account.ts';
 import { attempt, type OriginCall } from './attempt.ts';
+import type { TimeLimit } from './deadline.ts';
 import { unreadable } from './demand.ts';
 import type { Endpoint } from './endpoint.ts';
-import { cold, OriginFailure } from './failure.ts';
+import { cold, OriginFailure, timedOut } from './failure.ts';
 import type { Demand, Pool } from './pool.ts';
 import { retryDelay } from './retry.ts';
 import type { TokenCounts } from './usage.ts';
@@ -27,8 +28,8 @@ export interface CallTools {
   background(work: Promise<unknown>): void;
 }
 
-/** A call, and when all attempts at it must be over, milliseconds since the epoch. */
-type BoundedCall = OriginCall & { endsAt: number };
+/** A call, and when all attempts at it must be over. */
+type BoundedCall = OriginCall & { limit: TimeLimit };
 
 /** A pool that sleeps is asked so often, milliseconds. */
 const wakeEveryMs = 5_000;
@@ -51,21 +52,29 @@ export async function callPool(pool: Pool, call: OriginCall, demand: Demand, too
     if (pool.mayWake(Date.now(), wakeEveryMs)) tools.background(wake(pool, call, demand, tools));
     throw cold();
   }
-  const endsAt = Date.now() + pool.config.timeouts.total;
+  const limit = limitOf(pool, call);
+  if (Date.now() >= limit.endsAt) throw timedOut('answer', limit.ms);
   for (let attempts = 1; ; attempts++) {
     const endpoint = pool.choose(demand, Date.now(), tried) ?? pool.choose(demand, Date.now())!;
     tried.add(endpoint);
     try {
-      return { body: await askOrHedge(pool, endpoint, tried, notes, { ...call, endsAt }, demand, tools), notes };
+      return { body: await askOrHedge(pool, endpoint, tried, notes, { ...call, limit }, demand, tools), notes };
     } catch (error) {
       const delay = error instanceof OriginFailure ? delayOf(error, attempts, pool, tried, call, demand) : null;
       // The time of all attempts together has an end.
-      if (delay === null || Date.now() + delay >= endsAt || !pool.retries.take()) throw error;
+      if (delay === null || Date.now() + delay >= limit.endsAt || !pool.retries.take()) throw error;
       log('origin_retry', { id: call.id, endpoint: endpoint.config.name, code: (error as OriginFailure).code, attempt: attempts });
       if (!notes.includes('retried')) notes.push('retried');
       await pause(delay, call.signal);
     }
   }
+}
+
+/** A pool's own time for all its attempts, or what is left of the request's, whichever ends first. */
+function limitOf({ config }: Pool, { limit }: OriginCall): TimeLimit {
+  const { total } = config.timeouts;
+  const own = { endsAt: Date.now() + total, ms: total };
+  return limit && limit.endsAt < own.endsAt ? limit : own;
 }
 
 function delayOf(
@@ -158,8 +167,8 @@ async function ask(
   };
   const events = { onFirstToken: () => pool.answered(endpoint, flight, Date.now()), onEnd };
   try {
-    const leftMs = Math.max(0, call.endsAt - Date.now());
-    const body = await attempt({ endpoint: endpoint.config, timeouts, leftMs, call, signal, fetch: tools.fetchOf(binding), events });
+    const { limit } = call;
+    const body = await attempt({ endpoint: endpoint.config, timeouts, limit, call, signal, fetch: tools.fetchOf(binding), events });
     begun = true;
     return body;
   } catch (error) {
@@ -179,7 +188,8 @@ async function wake(pool: Pool, call: OriginCall, demand: Demand, tools: CallToo
   const body = { model: endpoint.config.model, max_tokens: 1, messages: [{ role: 'user' as const, content: 'Hello' }] };
   const request = { body, raw: body, unknown: [], stream: false, includeUsage: false };
   const signal = AbortSignal.timeout(wakeMs);
-  const own = { request, endsAt: Date.now() + wakeMs, id: `${call.id}-wake`, signal, promptBytes: 5, thinking: false };
+  const limit = { endsAt: Date.now() + wakeMs, ms: wakeMs };
+  const own = { request, limit, id: `${call.id}-wake`, signal, promptBytes: 5, thinking: false };
   await ask(pool, endpoint, own, demand, tools, null).catch(() => {});
 }
 

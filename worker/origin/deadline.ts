@@ -1,3 +1,9 @@
+/** When something must be over, milliseconds since the epoch, and how long it had in all, milliseconds, to be told. */
+export interface TimeLimit {
+  endsAt: number;
+  ms: number;
+}
+
 /**
  * Ends a call when the client leaves or a timeout fires, whichever is first. `signal` goes to fetch; `guard` makes any wait end at once, as not every pending
  * read is rejected by an aborted signal.

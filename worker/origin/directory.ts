@@ -116,12 +116,16 @@ export class OriginDirectory {
   }
 
   /**
-   * Asks the pool of that model, and then its fallbacks, until one answers. Throws `ChainFailure` when none does, what the request itself is at fault for as it is, and
+   * Asks the pool of that model, and then its fallbacks, until one answers or the time of the request as a whole is up: the longest total timeout of these pools, from
+   * `since` on. Not the first one's: whoever gives a fallback more time than the pool before it means it to be asked when that has taken too long. Throws `ChainFailure` when none does, what the request itself is at fault for as it is, and
    * 400 or 413 for an image that none of them gets to see.
+   * @param since when the request first asked for an origin, milliseconds since the epoch: another pool that it is placed with later begins no time of its own
    */
-  async answer(model: string, asked: OriginCall): Promise<OriginAnswer> {
+  async answer(model: string, asked: OriginCall, since: number = Date.now()): Promise<OriginAnswer> {
     const { pools, edge } = this.#chain(model, asked);
-    const call = { ...asked, request: await this.#sources.images(asked.request, asked.signal) };
+    const ms = Math.max(...pools.map((pool) => pool.config.timeouts.total));
+    const limit = { endsAt: since + ms, ms };
+    const call = { ...asked, limit, request: await this.#sources.images(asked.request, asked.signal) };
     const notes: string[] = [];
     const failures = new Map<string, OriginFailure>();
     for (const pool of pools) {
@@ -133,7 +137,8 @@ export class OriginDirectory {
       } catch (error) {
         if (!(error instanceof OriginFailure)) throw error;
         failures.set(model, error);
-        const isLast = pool === pools.at(-1) || !mayAskAgain(error, call.request.body.store !== true);
+        const isOver = pool === pools.at(-1) || Date.now() >= limit.endsAt;
+        const isLast = isOver || !mayAskAgain(error, call.request.body.store !== true);
         if (isLast) throw new ChainFailure(failures, error, edge);
         log('origin_fallback', { id: call.id, model, code: error.code });
         notes.push('fallback', error.code);

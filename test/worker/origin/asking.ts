@@ -22,7 +22,8 @@ export async function ask(kind: EndpointKind, response: () => Response, body: ob
     onFirstToken: () => void told.firstTokens++,
     onEnd: (used: TokenCounts, complete: boolean) => void told.ends.push([used, complete]),
   };
-  const answer = await attempt({ endpoint: endpointConfig('a', { kind }), timeouts, leftMs: timeouts.total, call, signal, events, fetch });
+  const limit = { endsAt: Date.now() + timeouts.total, ms: timeouts.total };
+  const answer = await attempt({ endpoint: endpointConfig('a', { kind }), timeouts, limit, call, signal, events, fetch });
   return { answer, sent, told };
 }
 
