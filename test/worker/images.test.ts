@@ -78,6 +78,15 @@ describe('an image that comes with the request', () => {
     },
   );
 
+  it('is asked for by a part that should carry one, also as the Responses API calls it', async () => {
+    const error = await failure(await ask(gateway(), 'input-image', [{ type: 'input_image', detail: 'high' }]));
+    expect(error).toMatchObject({ status: 400, code: 'invalid_image_url', param: 'messages[1].content[0].image_url' });
+    expect(await seenByOrigin('input-image')).toBe(null);
+    const known = { type: 'input_image', file_id: 'file-1' };
+    expect((await ask(gateway(), 'input-image-file', [known])).status).toBe(200);
+    expect(await partsAtOrigin('input-image-file')).toEqual([known, question]);
+  });
+
   it('is looked at in a tool message too, and under other names of its part', async () => {
     const bad = { type: 'input_image', image_url: 'https://10.0.0.1/' };
     const tool = { role: 'tool', tool_call_id: 'c', content: [bad] };

@@ -17,9 +17,10 @@ export function imageParts(messages: ChatMessage[]): ImagePart[] {
   );
 }
 
-/** Whatever a part calls itself: what carries an image_url may be looked at as one. */
+/** Whatever a part calls itself: what carries an image_url may be looked at as one. An input_image may name a file that the origin has already, instead. */
 function isImage(part: ContentPart): boolean {
-  return part.type === 'image_url' || (part.image_url !== undefined && part.image_url !== null);
+  if (part.image_url !== undefined && part.image_url !== null) return true;
+  return part.type === 'image_url' || (part.type === 'input_image' && typeof part.file_id !== 'string');
 }
 
 function imagePart(content: ContentPart, message: number, part: number): ImagePart {
