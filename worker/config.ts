@@ -64,6 +64,8 @@ export interface Config {
     maxCount: number;
     /** Width times height. */
     maxPixels: number;
+    /** Of audio, video and files: of one file in bytes, and how many in a request. */
+    media: { maxBytes: number; maxCount: number };
     /** Remote images are fetched here instead of by the origin, within `timeoutMs` each. */
     fetch: boolean;
     timeoutMs: number;
@@ -140,6 +142,8 @@ const variables = z.object({
   NEARSIDE_IMAGE_MAX_BYTES: count(8 * 1024 * 1024, 1, 100 * 1024 * 1024, 'bytes'),
   NEARSIDE_IMAGE_MAX_COUNT: count(16, 1, 1_000, 'images'),
   NEARSIDE_IMAGE_MAX_PIXELS: count(50_000_000, 1, 1_000_000_000, 'pixels'),
+  NEARSIDE_MEDIA_MAX_BYTES: count(8 * 1024 * 1024, 1, 100 * 1024 * 1024, 'bytes'),
+  NEARSIDE_MEDIA_MAX_COUNT: count(16, 1, 1_000, 'files'),
   NEARSIDE_FETCH_IMAGES: z.enum(['0', '1']).default('0').describe('0 or 1'),
   NEARSIDE_IMAGE_TIMEOUT_MS: milliseconds(10_000),
   NEARSIDE_IMAGE_DNS: z
@@ -205,6 +209,7 @@ export function parseConfig(env: Env): Config {
       maxTotalBytes: Math.floor((vars.NEARSIDE_MAX_BODY_BYTES * 3) / 4),
       maxCount: vars.NEARSIDE_IMAGE_MAX_COUNT,
       maxPixels: vars.NEARSIDE_IMAGE_MAX_PIXELS,
+      media: { maxBytes: vars.NEARSIDE_MEDIA_MAX_BYTES, maxCount: vars.NEARSIDE_MEDIA_MAX_COUNT },
       fetch: vars.NEARSIDE_FETCH_IMAGES === '1',
       timeoutMs: vars.NEARSIDE_IMAGE_TIMEOUT_MS,
       dns: vars.NEARSIDE_IMAGE_DNS ?? null,

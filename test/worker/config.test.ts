@@ -22,6 +22,7 @@ describe('config', () => {
         maxTotalBytes: 7864320,
         maxCount: 16,
         maxPixels: 50_000_000,
+        media: { maxBytes: 8388608, maxCount: 16 },
         fetch: false,
         timeoutMs: 10_000,
         dns: null,

@@ -114,7 +114,15 @@ describe('with fetch_images, an image somewhere else', () => {
     const request = parseChatRequest({ model: 'm', messages: messagesWith(image(dataUrlOf('png')), ...parts) });
     const all = bytesOf('png').length + 3 * bytesOf('jpeg').length;
     const pass = (maxTotalBytes: number) => {
-      const settings = { maxBytes: 1e6, maxTotalBytes, maxCount: 9, maxPixels: 1e6, timeoutMs: 5_000, fetch: true };
+      const settings = {
+        maxBytes: 1e6,
+        maxTotalBytes,
+        maxCount: 9,
+        maxPixels: 1e6,
+        media: { maxBytes: 1e6, maxCount: 9 },
+        timeoutMs: 5_000,
+        fetch: true,
+      };
       const tools = { fetch: internet.fetch as typeof fetch, resolve: null };
       return createImageGate(settings, tools)(request, new AbortController().signal);
     };

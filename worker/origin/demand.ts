@@ -1,23 +1,9 @@
 import { ApiError } from '../../routes/errors.ts';
 import type { ChatRequest } from '../../routes/schema/chat.ts';
 import { affinityKey } from './affinity.ts';
+import { modalityOf } from './modalities.ts';
 import type { Demand } from './pool.ts';
 import { estimateTokens } from './usage.ts';
-
-const modalityOf = new Map(
-  Object.entries({
-    text: 'text',
-    refusal: 'text',
-    image_url: 'image',
-    input_image: 'image',
-    input_audio: 'audio',
-    audio_url: 'audio',
-    video_url: 'video',
-    input_video: 'video',
-    file: 'file',
-    input_file: 'file',
-  }),
-);
 
 /** Taken to be read by an origin that does not say what it reads: what the gateway has looked at itself. All else goes nowhere without being asked for. */
 const usual = ['text', 'image'];

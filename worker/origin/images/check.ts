@@ -23,18 +23,24 @@ export function checkImage(bytes: Uint8Array, limits: ImageLimits): ImageType {
 
 /** Checks an image in a data URL. Returns the URL under its true type, and the file's length in bytes. Throws `ImageError`. */
 export function checkDataUrl(url: string, limits: ImageLimits): { url: string; length: number } {
-  const comma = url.indexOf(',');
-  const head = /^data:([^;,]{0,100})((?:;[^;,]{0,100}){0,5});base64$/i.exec(url.slice(0, Math.min(Math.max(comma, 0), 1000)));
-  if (!head) throw badUrl('must be a base64 data URL, as in "data:image/png;base64,iVBORw0...".');
-  const data = url.slice(comma + 1);
-  // Not worth decoding. Four characters are three bytes, of which up to two are padding.
-  if (Math.floor(data.length / 4) * 3 - 2 > limits.maxBytes) throw tooManyBytes(limits);
-  const bytes = decode(data);
+  const { type: declared, data } = splitDataUrl(url, 'data:image/png;base64,iVBORw0...');
+  const bytes = decode(data, limits);
   const type = checkImage(bytes, limits);
-  return { url: head[1]!.toLowerCase() === type ? url : `data:${type};base64,${data}`, length: bytes.length };
+  return { url: declared === type ? url : `data:${type};base64,${data}`, length: bytes.length };
 }
 
-function decode(data: string): Uint8Array {
+/** A base64 data URL's declared type, lower case, and its data. @param example of one. Throws `ImageError` for any other. */
+export function splitDataUrl(url: string, example: string): { type: string; data: string } {
+  const comma = url.indexOf(',');
+  const head = /^data:([^;,]{0,100})((?:;[^;,]{0,100}){0,5});base64$/i.exec(url.slice(0, Math.min(Math.max(comma, 0), 1000)));
+  if (!head) throw badUrl(`must be a base64 data URL, as in "${example}".`);
+  return { type: head[1]!.toLowerCase(), data: url.slice(comma + 1) };
+}
+
+/** The file in base64. Throws `ImageError` where it is none, or larger than is allowed. */
+export function decode(data: string, limits: { maxBytes: number }): Uint8Array {
+  // Not worth decoding. Four characters are three bytes, of which up to two are padding.
+  if (Math.floor(data.length / 4) * 3 - 2 > limits.maxBytes) throw tooManyBytes(limits);
   try {
     return Uint8Array.fromBase64(data);
   } catch {
@@ -42,6 +48,6 @@ function decode(data: string): Uint8Array {
   }
 }
 
-export function tooManyBytes({ maxBytes }: ImageLimits) {
+export function tooManyBytes({ maxBytes }: { maxBytes: number }) {
   return tooLarge(`is larger than ${maxBytes} bytes, the limit of this gateway.`);
 }

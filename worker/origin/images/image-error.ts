@@ -1,6 +1,7 @@
 import { ApiError } from '../../../routes/errors.ts';
+import type { MediaKind } from '../modalities.ts';
 
-/** Why an image is not passed on. The message goes on from "The image at messages[0].content[1].image_url.url ...". */
+/** Why an image, or a video, audio or a file, is not passed on. The message goes on from "The image at messages[0].content[1].image_url.url ...". */
 export class ImageError extends Error {
   override readonly name = 'ImageError';
   readonly status: 400 | 413;
@@ -13,8 +14,8 @@ export class ImageError extends Error {
   }
 
   /** As a client is told, without a cause: those of failed fetches may name what was to be fetched, and a cause is logged. */
-  at(param: string): ApiError {
-    return new ApiError(this.status, this.code, `The image at ${param} ${this.message}`, { param });
+  at(param: string, what: 'image' | MediaKind = 'image'): ApiError {
+    return new ApiError(this.status, this.code.replace('image', what), `The ${what} at ${param} ${this.message}`, { param });
   }
 }
 

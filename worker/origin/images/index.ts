@@ -2,6 +2,7 @@ import type { ChatRequest } from '../../../routes/schema/chat.ts';
 import { checkDataUrl, checkImage } from './check.ts';
 import { type ByteBudget, type FetchLimits, type FetchTools, fetchImage } from './fetch-image.ts';
 import { ImageError } from './image-error.ts';
+import { checkMedia, type MediaLimits } from './media.ts';
 import { type ImagePart, imageParts, withUrls } from './parts.ts';
 import { parseTarget } from './target.ts';
 
@@ -10,23 +11,27 @@ export interface ImageSettings extends FetchLimits {
   maxCount: number;
   /** All images that are sent as data, together, bytes. */
   maxTotalBytes: number;
+  /** Of audio, video and files. */
+  media: MediaLimits;
   /** Fetch remote images here, instead of leaving that to the origin. */
   fetch: boolean;
 }
 
-/** Looks at a request's images before an origin gets them. */
+/** Looks at a request's images, audio, video and files before an origin gets them. */
 export type ImageGate = (request: ChatRequest, signal: AbortSignal) => Promise<ChatRequest>;
 
 /** Fetches at a time, per request. The platform has no more than 6 connections for it. */
 const fetchesAtOnce = 4;
 
 /**
- * Makes the gate: counts a request's images, checks those that came as data, and has remote ones passed on, or fetched and sent as data. Only `raw` of the
+ * Makes the gate: counts a request's images, checks those that came as data, and has remote ones passed on, or fetched and sent as data. Audio, video and files
+ * are checked (`checkMedia`) and passed on. Only `raw` of the
  * request changes, so that where it is sent does not depend on how its images travel. It throws 400 or 413 with the image's place as `param`, and the
  * signal's reason when the client leaves.
  */
 export function createImageGate(settings: ImageSettings, tools: FetchTools): ImageGate {
   return async (request, signal) => {
+    checkMedia(request.body.messages, settings.media);
     const parts = imageParts(request.body.messages);
     const surplus = parts[settings.maxCount];
     if (surplus) {

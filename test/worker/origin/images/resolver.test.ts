@@ -5,7 +5,15 @@ import { createResolver } from '../../../../worker/origin/images/resolver.ts';
 import { bytesOf, dataUrlOf } from './files.ts';
 
 const signal = new AbortController().signal;
-const settings = { maxBytes: 1e6, maxTotalBytes: 1e6, maxCount: 9, maxPixels: 1e6, timeoutMs: 5_000, fetch: true };
+const settings = {
+  maxBytes: 1e6,
+  maxTotalBytes: 1e6,
+  maxCount: 9,
+  maxPixels: 1e6,
+  media: { maxBytes: 1e6, maxCount: 9 },
+  timeoutMs: 5_000,
+  fetch: true,
+};
 const requestFor = (url: string) =>
   parseChatRequest({ model: 'm', messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }] });
 
