@@ -6,7 +6,8 @@
  *   npm run build:kernels -- --check  builds into a temporary folder and fails if a committed file differs by a byte
  *
  * Without `-O` on purpose: the order of the statements in the hot loops is the order of the instructions V8 gets, and Binaryen's optimiser rearranges it into
- * code that runs 1.3 to 2 times slower.
+ * code that runs 1.3 to 2 times slower. Only what inlined functions leave behind is cleared away, blocks and jumps to their end: a compiler that joins instructions
+ * (product-q4-wide.ts) does so only between two jumps.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -18,6 +19,8 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const built = join(root, 'wasm/kernel/build');
 const compiler = join(dirname(createRequire(import.meta.url).resolve('assemblyscript/package.json')), 'bin/asc.js');
+
+const PASSES = ['remove-unused-brs', 'remove-unused-names', 'merge-blocks', 'vacuum'];
 
 /** A shared memory needs a largest size: all that 32-bit addresses reach. */
 const SHARED = ['--enable', 'threads', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'];
@@ -33,7 +36,17 @@ function build(folder: string): void {
     const enable = features.flatMap((feature) => ['--enable', feature]);
     const module = ['--runtime', 'stub', '--importMemory', '--noExportMemory', '--use', 'abort='];
     // 112: functions with v128 parameters cannot be called from JavaScript. They are not.
-    const options = [...module, ...memory, ...enable, '--disableWarning', '112', '--outFile', join(folder, file)];
+    const options = [
+      ...module,
+      ...memory,
+      ...enable,
+      '--disableWarning',
+      '112',
+      '--runPasses',
+      PASSES.join(),
+      '--outFile',
+      join(folder, file),
+    ];
     execFileSync(process.execPath, [compiler, `wasm/kernel/${entry}`, ...options], { cwd: root, stdio: 'inherit' });
   }
 }

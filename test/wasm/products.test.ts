@@ -1,9 +1,13 @@
+import { setFlagsFromString } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import { halfToFloat } from '../../models/half.ts';
 import { matrixBytes, type WeightType } from '../../models/pack/manifest.ts';
 import { MATRIX, PART, structBytes, writeStruct } from '../../wasm/engine/structs.ts';
 import { BUILDS, type Build, kernelMemory } from '../support/kernel-memory.ts';
 import { rng } from '../support/rng.ts';
+
+// A function becomes optimised code, with 256-bit instructions in the wide products, after some calls; here at once, as that is what is to be tested.
+setFlagsFromString('--no-liftoff');
 
 const { fround } = Math;
 const TYPES: Record<WeightType, number> = { f32: 0, q8_0: 1, q4_0: 2 };
@@ -98,7 +102,7 @@ function kernelProduct(
   x: Float32Array,
   tokens: number,
   cuts = [0],
-  sums: 16 | 32 = 32,
+  { sums = 32, wide = false }: { sums?: 16 | 32; wide?: boolean } = {},
 ): Float32Array[] {
   const { kernel, memory, place, room, floats } = kernelMemory(build);
   const type = which === 'f32' ? which : typeOf(which);
@@ -118,6 +122,7 @@ function kernelProduct(
   });
   const matrix = record(type, rows, cuts.length, parts);
   kernel.setProductScratch(room(9 * Math.ceil(columns / 32) * 288), sums);
+  if (wide) kernel.setWideProducts(room(256));
   // Lines beyond the last token are read: fill them with what would spoil everything.
   const lines = new Float32Array(columns * (tokens + 3)).fill(Number.NaN);
   lines.set(x);
@@ -158,9 +163,11 @@ describe.each(BUILDS)('integer products, %s build', (build) => {
         bits(scalarProduct(which, bytes, rows, x.subarray(t * columns, (t + 1) * columns))),
       );
       for (const sums of [16, 32] as const) {
-        for (const tokens of [1, 2, 7]) {
-          const computed = kernelProduct(build, which, bytes, rows, x.subarray(0, tokens * columns), tokens, [0], sums);
-          expect(computed.map(bits)).toEqual(expected.slice(0, tokens));
+        for (const wide of [false, true]) {
+          for (const tokens of [1, 2, 7]) {
+            const computed = kernelProduct(build, which, bytes, rows, x.subarray(0, tokens * columns), tokens, [0], { sums, wide });
+            expect(computed.map(bits)).toEqual(expected.slice(0, tokens));
+          }
         }
       }
     });
@@ -169,9 +176,11 @@ describe.each(BUILDS)('integer products, %s build', (build) => {
       const [rows, columns] = [104, 160];
       const bytes = tiles(type, rows, columns, 'negative scales');
       const x = inputs(columns * tokens, 'random');
-      kernelProduct(build, which, bytes, rows, x, tokens).forEach((line, t) => {
-        expect(bits(line)).toEqual(bits(scalarProduct(which, bytes, rows, x.subarray(t * columns, (t + 1) * columns))));
-      });
+      const expected = Array.from({ length: tokens }, (_, t) =>
+        bits(scalarProduct(which, bytes, rows, x.subarray(t * columns, (t + 1) * columns))),
+      );
+      for (const wide of [false, true])
+        expect(kernelProduct(build, which, bytes, rows, x, tokens, [0], { wide }).map(bits)).toEqual(expected);
     });
 
     it('a matrix in parts equals one in a piece', () => {

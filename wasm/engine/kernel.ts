@@ -6,6 +6,8 @@ export interface Kernel {
   checksum(at: number, bytes: number): number;
   /** Scratch for products: rounded activations. `sums`: 32 or 16 bits inside of q4_0's products (same result), 0 for what suits the processor. */
   setProductScratch(quads: number, sums: 0 | 16 | 32): void;
+  /** Products for a compiler that joins 128-bit instructions to 256-bit ones (same result): where they may use 256 bytes for each thread, 0 for the usual products. */
+  setWideProducts(at: number): void;
   /** Names the activations of the products that follow: `rows` lines of `width` floats. */
   input(at: number, width: number, rows: number): void;
   /** y = W x of the current activations; lines of y are the matrix's rows, rounded up to 8, apart. */
@@ -45,6 +47,8 @@ export interface KernelModules {
   relaxed?: WebAssembly.Module | null;
   /** With plain SIMD. Same results to the bit. */
   simd?: WebAssembly.Module | null;
+  /** Whether the JavaScript engine joins 128-bit instructions to 256-bit ones (node-kernel.ts). */
+  wide?: boolean;
 }
 
 /** The faster of the modules given. Throws when there is none. */

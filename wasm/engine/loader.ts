@@ -54,7 +54,12 @@ export async function loadStage(options: LoadOptions): Promise<LocalStage> {
   const sessions = new Sessions(arena, stateLayout(config, spec, contextLength, int16Kv));
   const loader = new WeightLoader(manifest, spec, arena, kernel, (layer) => sessions.layout.places.get(layer)!);
   const headRange = spec.head ? spec.head.last - spec.head.first : 0;
-  const scratch = allocateScratch(arena, kernel, config, { int16Kv, headRange, threads: team?.threads ?? 1 });
+  const scratch = allocateScratch(arena, kernel, config, {
+    int16Kv,
+    headRange,
+    threads: team?.threads ?? 1,
+    wide: options.modules.wide ?? false,
+  });
   await loader.read(options.storage);
   return new LocalStage({
     manifest,

@@ -35,7 +35,7 @@ export const FAILED = 192;
 const looksOf = (threads: number): number => (threads <= availableParallelism() ? 25_000 : 0);
 
 /** What the threads share. Everything else is done by the caller's thread alone. */
-const JOBS = ['setProductScratch', 'input', 'product', 'productRows', 'mixer', 'mlp', 'finalNorm'] as const;
+const JOBS = ['setProductScratch', 'setWideProducts', 'input', 'product', 'productRows', 'mixer', 'mlp', 'finalNorm'] as const;
 
 /** Loads a stage as `loadStage` does, to compute with `threads` threads, of which the caller's is one. They end with `stage.end()`, or when nobody holds the stage any more. */
 export async function loadThreadedStage(

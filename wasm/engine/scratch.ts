@@ -92,11 +92,13 @@ export interface ScratchOptions {
   headRange: number;
   /** Threads that compute at the same time. */
   threads: number;
+  /** Products are computed for 256-bit instructions. */
+  wide?: boolean;
 }
 
 /** Allocates the scratch of a stage and tells the kernel of it. */
 export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfig, options: ScratchOptions): Scratch {
-  const { int16Kv, headRange, threads } = options;
+  const { int16Kv, headRange, threads, wide } = options;
   const lines = (floats: number) => arena.allocate(MAX_ROWS * floats * 4);
   const groups = sharedWidths(config);
   const headRows = Math.min(HEAD_ROWS, roundUp(headRange, 8));
@@ -109,6 +111,7 @@ export function allocateScratch(arena: Arena, kernel: Kernel, config: ModelConfi
   const model = arena.allocate(structBytes(MODEL));
   const blocks = Math.max(config.hiddenSize, config.intermediateSize, mixedWidth(config)) / 32;
   kernel.setProductScratch(arena.allocate(Math.ceil((MAX_ROWS / 4) * blocks * 288)), 0);
+  if (wide) kernel.setWideProducts(arena.allocate(threads * 256));
   const [indices, values] = [arena.allocate(MAX_CANDIDATES * 4), arena.allocate(MAX_CANDIDATES * 4)];
   const buffers = { x, normed, mixed, running, scores, sums, cos, sin };
   const fields = { ...shapeFields(config), ...sharedAddresses(groups, shared), ...buffers, int16Kv: int16Kv ? 1 : 0 };

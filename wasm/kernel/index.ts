@@ -11,4 +11,4 @@ export { addSums, multiply, roundByNorm, roundWeights, scoresFrom, storeKey, sto
 export { finalNorm, mixer, mlp } from './layer';
 export { largestK, logSumExp } from './logits';
 export { exp4Array } from './math';
-export { input, product, productRows, setProductScratch } from './product';
+export { input, product, productRows, setProductScratch, setWideProducts } from './product';

@@ -6,6 +6,7 @@ import { F32, Matrix, Part, Q4_0, Q8_0 } from './model';
 import { gemmF32, gemvF32 } from './product-f32';
 import { gemvQ4Plain, quadQ4Plain } from './product-q4-plain';
 import { gemvQ4, int32SumsAreFaster, pairQ4, quadQ4 } from './product-q4-relaxed';
+import { gemvQ4Wide, pairQ4Wide, quadQ4Wide } from './product-q4-wide';
 import { gemvQ8, quadQ8 } from './product-q8';
 import { gemvQ8Bytes, quadQ8Bytes } from './product-q8-relaxed';
 import { BYTES, BYTES_QUAD, BYTES_SPLIT, NIBBLE_PAIRS, PAIRS, PAIRS_QUAD, quantizeRow } from './quantize';
@@ -22,6 +23,8 @@ const GROUPS: i32 = 4;
 let quads: usize = 0;
 /** Which format q4_0's activations have here. */
 let q4Format: i32 = NIBBLE_PAIRS;
+/** Where the wide products (product-q4-wide.ts) keep their sums; 0: they are not used. */
+let wideSums: usize = 0;
 
 /** The current activations: `tokens` lines of `columns` floats, whether the whole team may read them, and which format of them lies at `quads`. */
 let x: usize = 0;
@@ -37,6 +40,14 @@ let rounded: i32 = NONE;
 export function setProductScratch(at: usize, sums: i32): void {
   quads = at;
   if (ASC_FEATURE_RELAXED_SIMD) q4Format = (sums ? sums == 32 : int32SumsAreFaster()) ? BYTES : BYTES_SPLIT;
+}
+
+/**
+ * Has q4_0's products computed for a compiler that joins 128-bit instructions to 256-bit ones, to the same bits; `at`: 256 bytes of this instance's own, or 0 for the usual ones. Nothing in the
+ * plain build.
+ */
+export function setWideProducts(at: usize): void {
+  wideSums = at;
 }
 
 /**
@@ -149,16 +160,17 @@ function multiplyOne(type: i32, format: i32, w: usize, at: usize, y: usize, grou
   if (format == PAIRS) return gemvQ8<i16>(w, at, y, groups, blocks);
   if (ASC_FEATURE_RELAXED_SIMD) {
     if (type == Q8_0) gemvQ8Bytes(w, at, y, groups, blocks);
-    else if (format == BYTES) gemvQ4<i32>(w, at, y, groups, blocks);
-    else gemvQ4<i16>(w, at, y, groups, blocks);
+    else if (format == BYTES) wideSums ? gemvQ4Wide<i32>(w, at, y, groups, blocks, wideSums) : gemvQ4<i32>(w, at, y, groups, blocks);
+    else wideSums ? gemvQ4Wide<i16>(w, at, y, groups, blocks, wideSums) : gemvQ4<i16>(w, at, y, groups, blocks);
   } else if (type == Q8_0) gemvQ8<i8>(w, at, y, groups, blocks);
   else gemvQ4Plain(w, at, y, groups, blocks);
 }
 
 function multiplyPair(type: i32, format: i32, w: usize, at: usize, y: usize, groups: i32, line: usize): void {
   if (ASC_FEATURE_RELAXED_SIMD && type == Q4_0) {
-    if (format == BYTES) return pairQ4<i32>(w, at, y, groups, columns >> 5, line);
-    return pairQ4<i16>(w, at, y, groups, columns >> 5, line);
+    const blocks = columns >> 5;
+    if (format == BYTES) return wideSums ? pairQ4Wide<i32>(w, at, y, groups, blocks, line, wideSums) : pairQ4<i32>(w, at, y, groups, blocks, line);
+    return wideSums ? pairQ4Wide<i16>(w, at, y, groups, blocks, line, wideSums) : pairQ4<i16>(w, at, y, groups, blocks, line);
   }
   multiplyOne(type, format, w, at, y, groups);
   multiplyOne(type, format, w, at + 4, y + line, groups);
@@ -169,8 +181,8 @@ function multiplyQuad(type: i32, format: i32, w: usize, at: usize, y: usize, gro
   if (format == PAIRS) return quadQ8<i16>(w, at, y, groups, blocks, line);
   if (ASC_FEATURE_RELAXED_SIMD) {
     if (type == Q8_0) quadQ8Bytes(w, at, y, groups, blocks, line);
-    else if (format == BYTES) quadQ4<i32>(w, at, y, groups, blocks, line);
-    else quadQ4<i16>(w, at, y, groups, blocks, line);
+    else if (format == BYTES) wideSums ? quadQ4Wide<i32>(w, at, y, groups, blocks, line, wideSums) : quadQ4<i32>(w, at, y, groups, blocks, line);
+    else wideSums ? quadQ4Wide<i16>(w, at, y, groups, blocks, line, wideSums) : quadQ4<i16>(w, at, y, groups, blocks, line);
   } else if (type == Q8_0) quadQ8<i8>(w, at, y, groups, blocks, line);
   else quadQ4Plain(w, at, y, groups, blocks, line);
 }

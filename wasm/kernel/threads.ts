@@ -23,6 +23,7 @@ const PRODUCT = 2;
 const MIXER = 3;
 const MLP = 4;
 const FINAL_NORM = 5;
+const WIDE = 6;
 
 /** What all are to do, with these arguments. */
 @unmanaged class Job {
@@ -57,6 +58,7 @@ function take(): void {
     case PRODUCT: products.productRows(changetype<Matrix>(job.a), job.b, job.c, job.d, job.e); break;
     case MIXER: layers.mixer(changetype<Model>(job.a), changetype<Layer>(job.b), job.d, job.c); break;
     case MLP: layers.mlp(changetype<Model>(job.a), changetype<Layer>(job.b), job.c); break;
+    case WIDE: products.setWideProducts(job.a ? job.a + (<usize>member() << 8) : 0); break;
     case FINAL_NORM: layers.finalNorm(changetype<Model>(job.a), job.b, job.c); break;
   }
   barrier();
@@ -72,6 +74,11 @@ export function setProductScratch(at: usize, sums: i32): void {
   // One rounds what another multiplies, so one decides for all.
   if (ASC_FEATURE_RELAXED_SIMD) sums = sums || (int32SumsAreFaster() ? 32 : 16);
   give(SCRATCH, at, sums, 0);
+}
+
+/** `at`: 256 bytes for each member, or 0. */
+export function setWideProducts(at: usize): void {
+  give(WIDE, at, 0, 0);
 }
 
 export function input(at: usize, width: i32, rows: i32): void {
