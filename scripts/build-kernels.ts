@@ -4,10 +4,6 @@
  *
  *   npm run build:kernels             writes all
  *   npm run build:kernels -- --check  builds into a temporary folder and fails if a committed file differs by a byte
- *
- * Without `-O` on purpose: the order of the statements in the hot loops is the order of the instructions V8 gets, and Binaryen's optimiser rearranges it into
- * code that runs 1.3 to 2 times slower. Only what inlined functions leave behind is cleared away, blocks and jumps to their end: a compiler that joins instructions
- * (product-q4-wide.ts) does so only between two jumps.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -15,12 +11,11 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { KERNEL_OPTIONS } from './kernel-options.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const built = join(root, 'wasm/kernel/build');
 const compiler = join(dirname(createRequire(import.meta.url).resolve('assemblyscript/package.json')), 'bin/asc.js');
-
-const PASSES = ['remove-unused-brs', 'remove-unused-names', 'merge-blocks', 'vacuum'];
 
 /** A shared memory needs a largest size: all that 32-bit addresses reach. */
 const SHARED = ['--enable', 'threads', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'];
@@ -34,19 +29,7 @@ const BUILDS = [
 function build(folder: string): void {
   for (const { file, entry, features, memory } of BUILDS) {
     const enable = features.flatMap((feature) => ['--enable', feature]);
-    const module = ['--runtime', 'stub', '--importMemory', '--noExportMemory', '--use', 'abort='];
-    // 112: functions with v128 parameters cannot be called from JavaScript. They are not.
-    const options = [
-      ...module,
-      ...memory,
-      ...enable,
-      '--disableWarning',
-      '112',
-      '--runPasses',
-      PASSES.join(),
-      '--outFile',
-      join(folder, file),
-    ];
+    const options = [...KERNEL_OPTIONS, ...memory, ...enable, '--outFile', join(folder, file)];
     execFileSync(process.execPath, [compiler, `wasm/kernel/${entry}`, ...options], { cwd: root, stdio: 'inherit' });
   }
 }

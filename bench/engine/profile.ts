@@ -6,6 +6,7 @@ import { FolderStorage } from '../../models/pack/folder-storage.ts';
 import type { Manifest } from '../../models/pack/manifest.ts';
 import { openPack } from '../../models/pack/reader.ts';
 import { copyPackToR2 } from '../../scripts/dev/local-r2.ts';
+import { KERNEL_OPTIONS } from '../../scripts/kernel-options.ts';
 import { loadStage } from '../../wasm/engine/loader.ts';
 import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
 import { type CpuProfile, functionNames, type SelfTime, selfTimes, shortName } from './cpu-profile.ts';
@@ -40,8 +41,7 @@ function kernelNames(): (name: string) => string {
   const compiler = join(ROOT, 'node_modules/assemblyscript/bin/asc.js');
   mkdirSync(BENCH_CACHE, { recursive: true });
   const file = join(BENCH_CACHE, 'kernel-with-names.wasm');
-  const features = ['--enable', 'simd', '--enable', 'relaxed-simd', '--disableWarning', '112'];
-  const options = ['--runtime', 'stub', '--importMemory', '--noExportMemory', '--use', 'abort=', ...features, '--debug'];
+  const options = [...KERNEL_OPTIONS, '--enable', 'simd', '--enable', 'relaxed-simd', '--debug'];
   execFileSync(process.execPath, [compiler, 'wasm/kernel/index.ts', ...options, '--outFile', file], { cwd: ROOT, stdio: 'inherit' });
   const bytes = readFileSync(file);
   const used = readFileSync(join(ROOT, 'wasm/kernel/build/relaxed.wasm'));
