@@ -3,21 +3,22 @@ import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { FolderStorage } from '../models/pack/folder-storage.ts';
-import { openPack } from '../models/pack/reader.ts';
-import { Measurements, spread } from './engine/measurement.ts';
+import { Child } from './engine/child.ts';
+import { type EngineJob, Measurements, spread } from './engine/measurement.ts';
 import { benchGguf, benchPack, fetchedSmollm2 } from './engine/model-files.ts';
-import { findChromium, installPeer } from './engine/peers/install.ts';
-import { LLAMACPP, MODEL, NODE, ORT, ratios, WORKERD } from './engine/ratios.ts';
-import { runChild } from './engine/run-child.ts';
-import { engineTable, otherFigures, ratioTable } from './engine/table.ts';
+import { MODEL, ratios } from './engine/ratios.ts';
+import { engineTable, otherFigures, otherTurns, ratioTable } from './engine/table.ts';
+import { fastTasks, type Settings, slowTasks, type Task } from './engine/tasks.ts';
+import { measureTurns } from './engine/turns.ts';
 import { ROOT } from './engine/workerd.ts';
 import { describeMachine, machine } from './machine.ts';
 
-const HELP = `Usage: npm run bench -- engine [--quick] [--json FILE] [--model GGUF] [--reps N] [--rounds N]
+const HELP = `Usage: npm run bench -- engine [--quick] [--json FILE] [--model GGUF] [--reps N] [--pairs N] [--rounds N]
 
 Our engine in workerd and in Node beside llama.cpp (native, and as wllama in Chromium) and onnxruntime-web, all from the same GGUF, one after the
-other. Without --model: the 0.8B in its true shape with random weights, made into .cache/bench. SmolLM2-135M too, if npm run fetch:smollm2 was run.
+other, the slow ones first. Figures are medians. Ratios of our figures to each other, to native llama.cpp's and to reading memory are measured by
+turns after that, with all engines loaded (4 GB) and one at work: a ratio is the median of its pairs, so it need not be the quotient of the figures.
+Without --model: the 0.8B in its true shape with random weights, made into .cache/bench. SmolLM2-135M too, if npm run fetch:smollm2 was run.
 Wants an otherwise idle machine. Peers are installed into .cache/bench/peers; one that cannot run is skipped by name.
 
   --quick       decode and prefill only, against native llama.cpp
@@ -25,57 +26,9 @@ Wants an otherwise idle machine. Peers are installed into .cache/bench/peers; on
   --json FILE   write all figures
   --model GGUF  measure this instead, under the same names
   --reps N      samples of each figure in a round (5; 3 with --quick)
+  --pairs N     pairs of each ratio measured by turns, in a round (9; 5 with --quick)
   --rounds N    run everything N times, so that each engine has its share of the machine's moods (1)
 `;
-
-/** One process to run. */
-interface Task {
-  engine: string;
-  script: string;
-  args: object;
-  /** Why it cannot run here. */
-  skip?: string | null;
-}
-
-interface Settings {
-  quick: boolean;
-  reps: number;
-}
-
-/** Our engine and llama.cpp in turns, so that what is compared most runs closest together. */
-async function tasksFor(model: string, gguf: string, settings: Settings): Promise<Task[]> {
-  const pack = await benchPack(gguf, 'q4_0');
-  const { tokenCount } = (await openPack(new FolderStorage(pack))).manifest;
-  const llamacppMissing = installPeer('node-llama-cpp');
-  const ours = (threads: number): Task => ({ engine: NODE, script: 'our-node.ts', args: { pack, model, threads, ...settings } });
-  const llamacpp = (threads: number): Task => ({
-    engine: LLAMACPP,
-    script: 'peers/llamacpp.ts',
-    args: { gguf, model, tokenCount, threads, ...settings },
-    skip: llamacppMissing,
-  });
-  const tasks: Task[] = [{ engine: WORKERD, script: 'our-workerd.ts', args: { pack, model, ...settings } }, llamacpp(1), ours(1)];
-  if (settings.quick) return tasks;
-  tasks.push(llamacpp(2), ours(2), ...wllamaTasks(model, gguf, settings));
-  if (model === MODEL) tasks.push({ engine: ORT, script: 'peers/onnxruntime.ts', args: { pack, model, ...settings } });
-  return tasks;
-}
-
-function wllamaTasks(model: string, gguf: string, settings: Settings): Task[] {
-  const chromium = findChromium();
-  const skip = chromium
-    ? installPeer('wllama')
-    : 'there is no Chromium: install one (on Debian: apt-get install chromium) or name its program in CHROMIUM';
-  const types = model === MODEL ? ['Q4_0', 'Q4_K'] : ['GGUF'];
-  return types.flatMap((type) =>
-    [1, 2].map((threads) => ({
-      engine: `wllama ${type}`,
-      script: 'peers/wllama.ts',
-      args: { gguf, model, type, threads, chromium, ...settings },
-      skip,
-    })),
-  );
-}
 
 interface Outcome {
   run: Measurements;
@@ -83,28 +36,96 @@ interface Outcome {
   skipped: Record<string, string>;
 }
 
-/** @param save called after each task, so that a run that is cut short leaves what it measured */
-async function measure(tasks: Task[], { run, facts, skipped }: Outcome, save: () => void): Promise<void> {
-  for (const { engine, script, args, skip } of tasks) {
+/** Runs engines in processes of their own, and saves after each, so that a run that is cut short leaves what it measured. */
+class Runner {
+  readonly #outcome: Outcome;
+  readonly #save: () => void;
+
+  constructor(outcome: Outcome, save: () => void) {
+    this.#outcome = outcome;
+    this.#save = save;
+  }
+
+  /** One after the other. */
+  async all(tasks: Task[]): Promise<void> {
+    for (const task of tasks) await (await this.#measure(task))?.stop();
+  }
+
+  /** One after the other, and then by turns, for which they stay. */
+  async byTurns(tasks: Task[], { pairs, quick }: Settings): Promise<void> {
+    const children = new Map<string, Child>();
+    try {
+      for (const task of tasks) {
+        const child = await this.#measure(task);
+        if (child) children.set(keyOf(task.engine, task.threads), child);
+      }
+      this.#noteLoad();
+      process.stderr.write('  by turns\n');
+      await measureTurns(
+        (engine, threads, job) => this.#ask(children, keyOf(engine, threads), job),
+        pairs,
+        quick,
+        (turns) => {
+          this.#outcome.run.addTurns(turns);
+          process.stderr.write(`  ${turns.name} ${turns.of.map((value, i) => (value / turns.over[i]!).toPrecision(3)).join(' ')}\n`);
+          this.#save();
+        },
+      );
+    } finally {
+      for (const child of children.values()) await child.stop();
+    }
+  }
+
+  /** An engine that fails is not asked again. */
+  async #ask(children: Map<string, Child>, engine: string, job: EngineJob): Promise<number | null> {
+    try {
+      return (await children.get(engine)?.ask(job)) ?? null;
+    } catch (error) {
+      this.#outcome.skipped[`${engine}, by turns`] = (error as Error).message;
+      await children
+        .get(engine)!
+        .stop()
+        .catch(() => {});
+      children.delete(engine);
+      return null;
+    }
+  }
+
+  /** The process of an engine that has measured all its figures, or null when it cannot. */
+  async #measure({ engine, script, args, skip }: Task): Promise<Child | null> {
+    const { run, facts, skipped } = this.#outcome;
     if (skip) {
       skipped[engine] = skip;
-      continue;
+      return null;
     }
+    this.#noteLoad();
+    let child: Child | null = null;
+    try {
+      child = await Child.start(script, args, (message) => {
+        if (message.kind === 'measurement') run.add(message);
+        else if (message.kind === 'fact') facts[`${message.engine}: ${message.name}`] = message.value;
+        else if (message.kind === 'skipped') skipped[message.engine] = message.reason;
+      });
+      await child.ask({ name: 'suite' });
+      return child;
+    } catch (error) {
+      skipped[engine] = (error as Error).message;
+      await child?.stop().catch(() => {});
+      return null;
+    } finally {
+      this.#save();
+    }
+  }
+
+  #noteLoad(): void {
+    const { facts } = this.#outcome;
     const load = loadavg()[0]!;
     if (load > 1.5) process.stderr.write(`The machine is busy (load ${load.toFixed(1)}): the figures that follow are not worth much.\n`);
     facts['highest load before a measurement'] = Math.max(load, Number(facts['highest load before a measurement'] ?? 0));
-    try {
-      await runChild(script, args, (message) => {
-        if (message.kind === 'measurement') run.add(message);
-        else if (message.kind === 'fact') facts[`${message.engine}: ${message.name}`] = message.value;
-        else skipped[message.engine] = message.reason;
-      });
-    } catch (error) {
-      skipped[engine] = (error as Error).message;
-    }
-    save();
   }
 }
+
+const keyOf = (engine: string, threads: number): string => `${engine}, ${threads}`;
 
 const folderBytes = (folder: string): number => readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 
@@ -118,6 +139,7 @@ function writeReport(file: string, { run, facts, skipped }: Outcome, sizes: Reco
     skipped,
     ratios: Object.fromEntries(Object.entries(all).map(([key, { value }]) => [key, value])),
     targets: all,
+    turns: run.turns.map((turns) => ({ ...turns, ...run.compared(turns.name)! })),
     measurements: run.all.map((measurement) => ({ ...measurement, ...spread(measurement.samples), samples: measurement.samples })),
   };
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
@@ -140,6 +162,7 @@ export async function run(args: string[]): Promise<void> {
       json: { type: 'string' },
       model: { type: 'string' },
       reps: { type: 'string' },
+      pairs: { type: 'string' },
       rounds: { type: 'string', default: '1' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -148,7 +171,8 @@ export async function run(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  const settings = { quick: values.quick, reps: Number(values.reps ?? (values.quick ? 3 : 5)) };
+  const { quick } = values;
+  const settings = { quick, reps: Number(values.reps ?? (quick ? 3 : 5)), pairs: Number(values.pairs ?? (quick ? 5 : 9)) };
   buildReader();
   const gguf = benchGguf(values.model ?? null);
   const on = machine();
@@ -161,11 +185,15 @@ export async function run(args: string[]): Promise<void> {
   const both = !values.quick && values.model === undefined;
   const smollm2 = both ? fetchedSmollm2() : null;
   if (both && !smollm2) outcome.skipped['SmolLM2-135M'] = 'it is not there: run npm run fetch:smollm2';
-  const tasks = await tasksFor(MODEL, gguf, settings);
-  if (smollm2) tasks.push(...(await tasksFor('smollm2', smollm2, settings)));
   const sizes: Record<string, number> = { gguf: statSync(gguf).size, pack: folderBytes(await benchPack(gguf, 'q4_0')) };
   const save = () => values.json && writeReport(values.json, outcome, sizes, settings);
-  for (let round = 0; round < Number(values.rounds); round++) await measure(tasks, outcome, save);
+  const runner = new Runner(outcome, () => void save());
+  for (let round = 0; round < Number(values.rounds); round++) {
+    await runner.all(await slowTasks(MODEL, gguf, settings));
+    if (smollm2) await runner.all(await slowTasks('smollm2', smollm2, settings));
+    await runner.byTurns(await fastTasks(MODEL, gguf, settings), settings);
+    if (smollm2) await runner.all(await fastTasks('smollm2', smollm2, settings));
+  }
   print(outcome, sizes, settings);
 }
 
@@ -174,7 +202,7 @@ function print({ run: measured, facts, skipped }: Outcome, sizes: Record<string,
     console.log(`\nTokens per second (medians of ${settings.reps}; ± half of slowest to fastest)\n${engineTable(measured, model)}\n`);
     console.log(otherFigures(measured, model));
   }
-  console.log(`\n${ratioTable(ratios(measured))}\n`);
+  console.log(`\n${ratioTable(ratios(measured))}\n\n${otherTurns(measured)}`);
   for (const [name, bytes] of Object.entries(sizes)) console.log(`${name}: ${(bytes / 1e6).toFixed(1)} MB`);
   for (const [name, value] of Object.entries(facts)) console.log(`${name}: ${value}`);
   for (const [name, reason] of Object.entries(skipped)) console.log(`Skipped ${name}: ${reason}`);

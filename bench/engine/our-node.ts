@@ -7,10 +7,11 @@ import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
 import { loadThreadedStage } from '../../wasm/engine/node-team.ts';
 import { createEventLoop } from '../../worker/edge/event-loop.ts';
 import { NODE } from './ratios.ts';
-import { readTogether } from './read-together.ts';
+import { ReadingThreads } from './read-together.ts';
 import { Report, repeat } from './report.ts';
+import { serve } from './serve.ts';
 import { measureStage } from './suite.ts';
-import { runJob, Workload } from './workload.ts';
+import { runJob, Workload, weightBytesPerToken } from './workload.ts';
 
 interface Arguments {
   pack: string;
@@ -31,7 +32,19 @@ const options = { storage, manifest, contextLength: 4096, yieldNow };
 const stage = threads === 1 ? await loadStage({ modules: nodeKernels(), ...options }) : await loadThreadedStage(options, threads);
 report.measured('load_s', 'folder', [(now() - started) / 1000]);
 const workload = new Workload(stage, manifest, now);
-await measureStage(report, (job) => runJob(workload, job), { quick, reps });
-report.measured('rss_mb', 'peak', [process.resourceUsage().maxRSS / 1024]);
-if (!quick) report.measured('read_gb_s', 'weights', await repeat(reps, () => readTogether(threads)));
-process.exit(0);
+const bytes = weightBytesPerToken(manifest);
+let threadsThatRead: ReadingThreads | null = null;
+/** GB/s. */
+function read(): Promise<number> {
+  threadsThatRead ??= new ReadingThreads(bytes, threads);
+  return threadsThatRead.measure();
+}
+
+serve({
+  async suite() {
+    await measureStage(report, (job) => runJob(workload, job), { quick, reps });
+    report.measured('rss_mb', 'peak', [process.resourceUsage().maxRSS / 1024]);
+    if (!quick) report.measured('read_gb_s', 'weights', await repeat(reps, read));
+  },
+  run: async (job) => (job.name === 'read' ? ((await read()) * 1e9) / bytes : runJob(workload, job)),
+});

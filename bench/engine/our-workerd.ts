@@ -5,7 +5,8 @@ import { copyPackToR2 } from '../../scripts/dev/local-r2.ts';
 import { openInspector } from './inspector.ts';
 import { WORKERD } from './ratios.ts';
 import { Report, repeat } from './report.ts';
-import { DECODE_TOKENS, measureStage } from './suite.ts';
+import { serve } from './serve.ts';
+import { CACHE_HIT, DECODE_TOKENS, decodeAt, measureStage, SHORT } from './suite.ts';
 import { type BenchWorker, bundleWorker, STATE, startWorker } from './workerd.ts';
 import { type Job, weightBytesPerToken } from './workload.ts';
 
@@ -23,8 +24,8 @@ const REQUESTS: [string, Job | null][] = [
   ['prompt of 256', { name: 'ttft', tokens: 256 }],
   // After the prompt that decoding at 2048 has left a snapshot of.
   ['32 more after 2040', { name: 'prefixHit', prefix: 2048 - DECODE_TOKENS / 2, tokens: 32 }],
-  ['decode at 2048', { name: 'decode', context: 2048, tokens: DECODE_TOKENS, sessions: 1 }],
-  ['4 sessions', { name: 'decode', context: 64, tokens: 4, sessions: 4 }],
+  ['decode at 2048', decodeAt(2048)],
+  ['4 sessions', decodeAt(64, 4, 4)],
 ];
 
 const { pack: folder, model, quick, reps } = JSON.parse(process.argv[2]!) as Arguments;
@@ -68,23 +69,27 @@ async function measureMemory(worker: BenchWorker, run: (job: Job) => Promise<num
   await run({ name: 'release' });
 }
 
-const read = async (worker: BenchWorker) =>
-  Math.max(await worker.ask<number>('/read?pattern=one'), await worker.ask<number>('/read?pattern=four'));
-
 const { manifest } = await openPack(new FolderStorage(folder));
 const onCopy = (megabytes: number) => void process.stderr.write(`  copying ${megabytes.toFixed(0)} MB into local R2, this once\n`);
 const { prefix } = await copyPackToR2(folder, 'bench/engine/worker/bucket.toml', STATE, onCopy);
 const worker = await measureLoad(bundleWorker(CONFIG), prefix);
+const bytes = weightBytesPerToken(manifest);
 const run = (job: Job) => worker.ask<number>('/run', job);
-report.measured('weight_read_bytes', 'token', [weightBytesPerToken(manifest)]);
-if (!quick) await measureMemory(worker, run);
-await measureStage(report, run, { quick, reps });
-report.measured('read_gb_s', 'weights', await repeat(reps, () => read(worker)));
-if (!quick) {
-  report.measured('ttft_ms', 20, await repeat(reps, () => run({ name: 'ttft', tokens: 20 })));
-  report.measured('prefix_hit_ttft_ms', '500 + 20', await repeat(reps, () => run({ name: 'cacheHit', prefix: 500, tokens: 20 })));
-  report.measured('restore_ttft_ms', '500 + 20', await repeat(reps, () => run({ name: 'prefixHit', prefix: 500, tokens: 20 })));
-  for (const [at, job] of REQUESTS) report.measured('hold_ms', at, await repeat(reps, () => worker.ask<number>('/hold', job)));
-}
-await worker.stop();
-process.exit(0);
+/** GB/s. */
+const read = () => worker.ask<number>(`/read?bytes=${bytes}`);
+
+serve({
+  async suite() {
+    report.measured('weight_read_bytes', 'token', [bytes]);
+    if (!quick) await measureMemory(worker, run);
+    await measureStage(report, run, { quick, reps });
+    report.measured('read_gb_s', 'weights', await repeat(reps, read));
+    if (quick) return;
+    report.measured('ttft_ms', 20, await repeat(reps, () => run(SHORT)));
+    report.measured('prefix_hit_ttft_ms', '500 + 20', await repeat(reps, () => run(CACHE_HIT)));
+    report.measured('restore_ttft_ms', '500 + 20', await repeat(reps, () => run({ name: 'prefixHit', prefix: 500, tokens: 20 })));
+    for (const [at, job] of REQUESTS) report.measured('hold_ms', at, await repeat(reps, () => worker.ask<number>('/hold', job)));
+  },
+  run: async (job) => (job.name === 'read' ? ((await read()) * 1e9) / bytes : run(job)),
+  stop: () => worker.stop(),
+});

@@ -1,4 +1,4 @@
-import type { Measurements } from './measurement.ts';
+import type { Measurements, Spread } from './measurement.ts';
 
 /** The model and the engines' names in measurements. */
 export const MODEL = '0.8b';
@@ -17,6 +17,8 @@ export interface Ratio {
   must: number;
   aim: number;
   atMost: boolean;
+  /** Of a ratio that was measured by turns: its value in each pair. */
+  spread?: Spread;
   /** Why there is no value. */
   reason?: string;
 }
@@ -40,53 +42,39 @@ export const RATIO_KEYS = [
 
 export type RatioKey = (typeof RATIO_KEYS)[number];
 
-/** Computes every ratio of a run; one whose figures are missing is null and says so. */
+/** Computes every ratio of a run: by turns (turns.ts), but those to peers too slow for it of medians; one whose figures are missing is null and says so. */
 export function ratios(run: Measurements): Record<RatioKey, Ratio> {
   const of = (engine: string, metric: Parameters<Measurements['median']>[3], at: string | number, threads = 1) =>
     run.median(engine, MODEL, threads, metric, at);
   const decode = of(WORKERD, 'decode', 64);
-  const nodeDecode = of(NODE, 'decode', 64);
-  const bytes = of(WORKERD, 'weight_read_bytes', 'token');
-  const read = of(WORKERD, 'read_gb_s', 'weights');
-  const roofline = over(read === null ? null : read * 1e9, bytes);
   const wllama = WLLAMA.map((engine) => of(engine, 'decode', 64)).filter((value) => value !== null);
   const holds = run.all.filter(
     ({ engine, model, metric, at }) => engine === WORKERD && model === MODEL && metric === 'hold_ms' && at !== 'idle',
   );
   const held = sum(of(WORKERD, 'wasm_bytes', '512-token session'), of(WORKERD, 'heap_bytes', '512-token session'));
-  const values: Record<RatioKey, number | null> = {
-    decode_workerd_vs_llamacpp: over(decode, of(LLAMACPP, 'decode', 64)),
+  const values: Partial<Record<RatioKey, number | null>> = {
     decode_workerd_vs_wllama: over(decode, wllama.length > 0 ? Math.max(...wllama) : null),
     decode_workerd_vs_ort: over(decode, of(ORT, 'decode', 64)),
-    decode_workerd_vs_roofline: over(decode, roofline),
-    prefill_workerd_vs_llamacpp: over(of(WORKERD, 'prefill', 64), of(LLAMACPP, 'prefill', 64)),
-    prefill_node_vs_llamacpp: over(of(NODE, 'prefill', 64), of(LLAMACPP, 'prefill', 64)),
-    // Of times, so the speeds change places.
-    decode_context_2048_vs_64: over(decode, of(WORKERD, 'decode', 2048)),
-    threads_2_vs_1: over(of(NODE, 'decode', 64, 2), nodeDecode),
-    batch_4_vs_1_workerd: over(of(WORKERD, 'batch_4', 64), decode),
-    batch_4_vs_1_node: over(of(NODE, 'batch_4', 64), nodeDecode),
     memory_vs_pack: over(held === null ? null : held - MEMORY_ALLOWANCE, of(WORKERD, 'weight_bytes', 'pack')),
     load_seconds: of(WORKERD, 'load_s', 'R2'),
-    prefix_hit_ttft_vs_short: over(of(WORKERD, 'prefix_hit_ttft_ms', '500 + 20'), of(WORKERD, 'ttft_ms', 20)),
     event_loop_hold_ms: holds.length > 0 ? Math.max(...holds.map(({ at }) => of(WORKERD, 'hold_ms', at)!)) : null,
   };
-  const targets = targetsOf(run, nodeDecode, bytes);
+  const targets = targetsOf(run);
   return Object.fromEntries(
     RATIO_KEYS.map((key) => {
-      const value = values[key];
+      const pairs = run.compared(key);
+      const value = values[key] ?? pairs?.median ?? null;
       const missing = value === null ? { reason: 'a figure it needs was not measured in this run' } : {};
-      return [key, { value, ...targets[key], ...missing }];
+      return [key, { value, ...targets[key], ...(pairs && { spread: pairs }), ...missing }];
     }),
   ) as Record<RatioKey, Ratio>;
 }
 
-function targetsOf(run: Measurements, nodeDecode: number | null, bytes: number | null): Record<RatioKey, Omit<Ratio, 'value'>> {
+function targetsOf(run: Measurements): Record<RatioKey, Omit<Ratio, 'value'>> {
   const atLeast = (must: number, aim: number) => ({ must, aim, atMost: false });
   const atMost = (must: number, aim: number) => ({ must, aim, atMost: true });
   // Two threads can be no faster than memory: 80 % of what two threads read is enough where that is less than 1.75 times.
-  const readTwo = run.median(NODE, MODEL, 2, 'read_gb_s', 'weights');
-  const bound = over(over(readTwo === null ? null : 0.8 * readTwo * 1e9, bytes), nodeDecode);
+  const readTwo = run.compared('read_2_threads_vs_decode_1');
   return {
     decode_workerd_vs_llamacpp: atLeast(1.2, 1.8),
     decode_workerd_vs_wllama: atLeast(6, 10),
@@ -95,7 +83,7 @@ function targetsOf(run: Measurements, nodeDecode: number | null, bytes: number |
     prefill_workerd_vs_llamacpp: atLeast(0.6, 1),
     prefill_node_vs_llamacpp: atLeast(1, 1.5),
     decode_context_2048_vs_64: atMost(1.25, 1.1),
-    threads_2_vs_1: atLeast(Math.min(1.75, bound ?? 1.75), 1.9),
+    threads_2_vs_1: atLeast(Math.min(1.75, readTwo ? 0.8 * readTwo.median : 1.75), 1.9),
     batch_4_vs_1_workerd: atLeast(1.4, 2),
     batch_4_vs_1_node: atLeast(2, 3),
     memory_vs_pack: atMost(1.12, 1.06),

@@ -1,32 +1,34 @@
-/** Much more than any cache holds, and about what a 0.8B model weighs. */
-const BYTES = 384 * 1024 * 1024;
-const PASSES = 2;
+/** What is read at a time, by all threads together: about a matrix. */
+const MATRIX = 2 ** 21;
+const PAGE = 4096;
+/** As many as a clock of whole milliseconds wants. */
+const PASSES = 4;
 
 interface Reader {
-  readOne(at: number, bytes: number): number;
-  readFour(at: number, bytes: number): number;
+  read(at: number, bytes: number): number;
 }
 
-export type Pattern = 'one' | 'four';
-
-/** Reads memory of its own with read.wat. */
+/** Reads memory of its own, as much as a model's weights are, with read.wat: a thread's share of each matrix, one matrix after the other. */
 export class ReadBandwidth {
   readonly #reader: Reader;
-  readonly #now: () => number;
+  readonly #share: number;
+  readonly #shares: number;
 
-  /** @param module read.wat compiled. @param now milliseconds */
-  constructor(module: WebAssembly.Module, now: () => number) {
-    const memory = new WebAssembly.Memory({ initial: BYTES / 65536, maximum: BYTES / 65536 });
-    // Untouched pages are all the same page of zeros, which the cache holds.
-    new Uint8Array(memory.buffer).fill(1);
+  /** @param module read.wat compiled. @param bytes of all threads together. @param threads how many read at the same time, each with a reader of its own */
+  constructor(module: WebAssembly.Module, bytes: number, threads: number) {
+    this.#share = MATRIX / threads;
+    this.#shares = Math.ceil(bytes / MATRIX);
+    const pages = Math.ceil((this.#shares * this.#share) / 65536);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    // Untouched pages are all the same page of zeros, which the cache holds; and pages alike might be made one by the host.
+    const words = new Uint32Array(memory.buffer);
+    for (let page = 0; page * PAGE < memory.buffer.byteLength; page++) words.fill(page, (page * PAGE) / 4, ((page + 1) * PAGE) / 4);
     this.#reader = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Reader;
-    this.#now = now;
   }
 
-  /** GB/s over two passes: front to back, or four runs side by side. */
-  measure(pattern: Pattern): number {
-    const started = this.#now();
-    for (let i = 0; i < PASSES; i++) this.#reader[pattern === 'one' ? 'readOne' : 'readFour'](0, BYTES);
-    return (PASSES * BYTES) / 1e6 / (this.#now() - started);
+  /** Reads everything a few times. Returns how many bytes that was. */
+  run(): number {
+    for (let i = 0; i < PASSES * this.#shares; i++) this.#reader.read((i % this.#shares) * this.#share, this.#share);
+    return PASSES * this.#shares * this.#share;
   }
 }

@@ -1,44 +1,51 @@
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { type Pattern, ReadBandwidth } from './read-bandwidth.ts';
+import { ReadBandwidth } from './read-bandwidth.ts';
+import type { ReadThreadData } from './read-thread.ts';
 
-export const READ_MODULE = new URL('dist/read.wasm', import.meta.url);
+const READ_MODULE = new URL('dist/read.wasm', import.meta.url);
 
-const readers: ReturnType<typeof startReader>[] = [];
-let local: ReadBandwidth | null = null;
-
-/** GB/s that so many threads read together, each from memory of its own: the better of the two patterns. */
-export async function readTogether(threads: number): Promise<number> {
-  const patterns: Pattern[] = ['one', 'four'];
-  const rates: number[] = [];
-  for (const pattern of patterns) rates.push(threads === 1 ? readHere(pattern) : await readInThreads(pattern, threads));
-  return Math.max(...rates);
+interface Run {
+  bytes: number;
+  started: number;
+  ended: number;
 }
 
-function readHere(pattern: Pattern): number {
-  local ??= new ReadBandwidth(new WebAssembly.Module(readFileSync(READ_MODULE)), () => performance.now());
-  return local.measure(pattern);
+/** Threads that read `bytes` bytes together, each its share, from memory of its own. One thread is the caller's. */
+export class ReadingThreads {
+  readonly #runs: (() => Promise<Run>)[];
+
+  constructor(bytes: number, threads: number) {
+    if (threads === 1) {
+      const reader = new ReadBandwidth(new WebAssembly.Module(readFileSync(READ_MODULE)), bytes, 1);
+      this.#runs = [
+        async () => {
+          const started = performance.now();
+          return { bytes: reader.run(), started, ended: performance.now() };
+        },
+      ];
+      return;
+    }
+    const ready = new Int32Array(new SharedArrayBuffer(4));
+    this.#runs = Array.from({ length: threads }, () => startReader({ bytes, threads, ready }));
+  }
+
+  /** GB/s, from when the first begins until the last has ended. */
+  async measure(): Promise<number> {
+    const runs = await Promise.all(this.#runs.map((run) => run()));
+    const ms = Math.max(...runs.map(({ ended }) => ended)) - Math.min(...runs.map(({ started }) => started));
+    return runs.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6 / ms;
+  }
 }
 
-/** Every thread reads as much; what they reach together is the sum of their rates while all run. */
-async function readInThreads(pattern: Pattern, threads: number): Promise<number> {
-  while (readers.length < threads) readers.push(startReader());
-  await Promise.all(readers.map((reader) => reader('one')));
-  const rates = await Promise.all(readers.map((reader) => reader(pattern)));
-  return rates.reduce((sum, rate) => sum + rate, 0);
-}
-
-function startReader(): (pattern: Pattern) => Promise<number> {
-  const worker = new Worker(new URL('read-thread.ts', import.meta.url));
+function startReader(workerData: ReadThreadData): () => Promise<Run> {
+  const worker = new Worker(new URL('read-thread.ts', import.meta.url), { workerData });
   worker.unref();
-  return (pattern) =>
-    new Promise((resolve, reject) => {
+  return () =>
+    new Promise<Run>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
       worker.ref();
-      worker.postMessage(pattern);
-    }).then((rate) => {
-      worker.removeAllListeners('error').unref();
-      return rate as number;
-    });
+      worker.postMessage(null);
+    }).finally(() => void worker.removeAllListeners('error').unref());
 }

@@ -1,6 +1,10 @@
 import type { Measurement, Message } from './measurement.ts';
 
-const send = (message: Message): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
+/** To the process that started this one; one started by hand prints. */
+export function send(message: Message): void {
+  if (process.send) process.send(message);
+  else process.stdout.write(`${JSON.stringify(message)}\n`);
+}
 
 /** What one child process says about the engine it measures. */
 export class Report {

@@ -1,6 +1,6 @@
 import type { Measurements, Metric } from './measurement.ts';
-import { spread } from './measurement.ts';
-import { type Ratio, verdict } from './ratios.ts';
+import { type Spread, spread } from './measurement.ts';
+import { RATIO_KEYS, type Ratio, verdict } from './ratios.ts';
 
 interface Column {
   title: string;
@@ -57,13 +57,23 @@ export function ratioTable(ratios: Record<string, Ratio>): string {
     return [
       key,
       ratio.value === null ? 'null' : number(ratio.value),
+      ratio.spread ? range(ratio.spread) : '',
       `${sign} ${number(ratio.must)}`,
       `${sign} ${number(ratio.aim)}`,
       result ? marks[result] : (ratio.reason ?? ''),
     ];
   });
-  return grid([['ratio', 'value', 'must', 'aim', ''], ...rows]);
+  return grid([['ratio', 'value', 'by turns', 'must', 'aim', ''], ...rows]);
 }
+
+/** What was compared by turns beside the ratios. */
+export function otherTurns(run: Measurements): string {
+  const rest = run.turns.filter(({ name }) => !(RATIO_KEYS as readonly string[]).includes(name));
+  if (rest.length === 0) return '';
+  return `${grid(rest.map(({ name }) => [name, number(run.compared(name)!.median), range(run.compared(name)!)]))}\n`;
+}
+
+const range = ({ low, high, samples }: Spread): string => `${number(low)} to ${number(high)}, ${samples} pairs`;
 
 const number = (value: number): string => (Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(3));
 

@@ -45,7 +45,8 @@ export async function startWorker(folder: string): Promise<BenchWorker> {
     modules,
     modulesRoot: folder,
     compatibilityDate: '2026-11-02',
-    durableObjects: { BENCH: { className: 'Bench', useSQLite: true } },
+    // Its engine would be gone after ten seconds in which others were measured.
+    durableObjects: { BENCH: { className: 'Bench', useSQLite: true, unsafePreventEviction: true } },
     r2Buckets: { MODELS: 'nearside-bench' },
   };
   const shared = { resourcePersistencePath: join(STATE, 'v3'), inspectorPort: 0 };

@@ -2,6 +2,7 @@
 import { pathToFileURL } from 'node:url';
 import { LLAMACPP } from '../ratios.ts';
 import { Report, repeat } from '../report.ts';
+import { serve } from '../serve.ts';
 import { DECODE_TOKENS, TTFT_TOKENS } from '../suite.ts';
 import { peerFile } from './install.ts';
 
@@ -94,11 +95,19 @@ async function ttft(tokens: number): Promise<number> {
   return performance.now() - started;
 }
 
-report.measured('decode', 64, await repeat(reps, async () => (await decode(64, 1))[0]!));
-report.measured('prefill', 64, await repeat(reps, () => prefill(64)));
-if (!quick) {
-  for (const tokens of TTFT_TOKENS) report.measured('ttft_ms', tokens, await repeat(reps, () => ttft(tokens)));
-  report.measured('decode', 2048, await decode(2048, reps));
-}
-report.measured('rss_mb', 'peak', [process.resourceUsage().maxRSS / 1024]);
-process.exit(0);
+serve({
+  async suite() {
+    report.measured('decode', 64, await repeat(reps, async () => (await decode(64, 1))[0]!));
+    report.measured('prefill', 64, await repeat(reps, () => prefill(64)));
+    if (!quick) {
+      for (const tokens of TTFT_TOKENS) report.measured('ttft_ms', tokens, await repeat(reps, () => ttft(tokens)));
+      report.measured('decode', 2048, await decode(2048, reps));
+    }
+    report.measured('rss_mb', 'peak', [process.resourceUsage().maxRSS / 1024]);
+  },
+  async run(job) {
+    if (job.name === 'decode' && job.sessions === 1 && job.tokens === DECODE_TOKENS) return (await decode(job.context, 1))[0]!;
+    if (job.name === 'prefill') return prefill(job.tokens);
+    throw new Error(`llama.cpp is not asked for ${JSON.stringify(job)}`);
+  },
+});

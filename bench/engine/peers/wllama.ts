@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { Report, repeat } from '../report.ts';
+import { serve } from '../serve.ts';
 import { DECODE_TOKENS, TTFT_TOKENS } from '../suite.ts';
 import { peerFile } from './install.ts';
 import { asQ4K } from './q4-k.ts';
@@ -55,7 +56,7 @@ window.ready = true;
 </script>`;
 
 /** Serves the page, wllama and the model, with the headers that let a page have threads. */
-async function serve(file: string): Promise<{ server: Server; url: string }> {
+async function servePage(file: string): Promise<{ server: Server; url: string }> {
   const types: Record<string, string> = { js: 'text/javascript', wasm: 'application/wasm' };
   const server = createServer(({ url = '/' }, response) => {
     const headers = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
@@ -75,45 +76,48 @@ interface Window {
   complete(prompt: string, tokens: number): Promise<Timings>;
 }
 
-const { chromium: launcher } = (await import(pathToFileURL(peerFile('playwright-core/index.mjs')).href)) as Playwright;
-const { server, url } = await serve(type === 'Q4_K' ? asQ4K(gguf) : gguf);
-// A container seldom has what Chromium's sandbox needs; the page is our own.
-const browser = await launcher.launch({ executablePath: chromium, headless: true, args: ['--no-sandbox', '--disable-gpu'] });
-try {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(600_000);
-  await page.goto(url);
-  const about = await page.evaluate((count) => (globalThis as unknown as Window).load(count), threads);
-  if (about.threads !== threads) throw new Error(`wllama runs on ${about.threads} threads instead of ${threads}.`);
-  report.fact('version', `wllama 3.8.1, llama.cpp ${about.version}, Chromium ${browser.version()}`);
-  const complete = async (tokens: number, answer: number): Promise<Timings> => {
-    // It takes text only, and both tokenizers make a token of each digit.
-    const prompt = Array.from({ length: tokens }, (_, i) => (i * 7 + 3) % 10).join('');
-    const timings = await page.evaluate(([text, count]) => (globalThis as unknown as Window).complete(text, count), [prompt, answer] as [
-      string,
-      number,
-    ]);
-    if (timings.prompt_n !== tokens) throw new Error(`wllama evaluated ${timings.prompt_n} prompt tokens instead of ${tokens}.`);
-    return timings;
-  };
-  // One answer gives both figures, since a prompt of 64 alone takes this long; its tokens come at contexts of 65 to 80.
-  const answers = await repeat(reps, () => complete(64, DECODE_TOKENS + 1), 0);
-  // The first token comes with the prompt.
-  report.measured(
-    'decode',
-    64,
-    answers.map(({ predicted_n, predicted_ms }) => (1000 * (predicted_n - 1)) / predicted_ms),
-  );
-  const prompts = async (tokens: number) => (await complete(tokens, 1)).prompt_ms;
-  const times = answers.map(({ prompt_ms }) => prompt_ms);
-  report.measured(
-    'prefill',
-    64,
-    times.map((ms) => 64_000 / ms),
-  );
-  for (const tokens of TTFT_TOKENS) report.measured('ttft_ms', tokens, tokens === 64 ? times : await repeat(1, () => prompts(tokens), 0));
-} finally {
-  await browser.close();
-  server.close();
+async function suite(): Promise<void> {
+  const { chromium: launcher } = (await import(pathToFileURL(peerFile('playwright-core/index.mjs')).href)) as Playwright;
+  const { server, url } = await servePage(type === 'Q4_K' ? asQ4K(gguf) : gguf);
+  // A container seldom has what Chromium's sandbox needs; the page is our own.
+  const browser = await launcher.launch({ executablePath: chromium, headless: true, args: ['--no-sandbox', '--disable-gpu'] });
+  try {
+    const page = await browser.newPage();
+    page.setDefaultTimeout(600_000);
+    await page.goto(url);
+    const about = await page.evaluate((count) => (globalThis as unknown as Window).load(count), threads);
+    if (about.threads !== threads) throw new Error(`wllama runs on ${about.threads} threads instead of ${threads}.`);
+    report.fact('version', `wllama 3.8.1, llama.cpp ${about.version}, Chromium ${browser.version()}`);
+    const complete = async (tokens: number, answer: number): Promise<Timings> => {
+      // It takes text only, and both tokenizers make a token of each digit.
+      const prompt = Array.from({ length: tokens }, (_, i) => (i * 7 + 3) % 10).join('');
+      const timings = await page.evaluate(([text, count]) => (globalThis as unknown as Window).complete(text, count), [prompt, answer] as [
+        string,
+        number,
+      ]);
+      if (timings.prompt_n !== tokens) throw new Error(`wllama evaluated ${timings.prompt_n} prompt tokens instead of ${tokens}.`);
+      return timings;
+    };
+    // One answer gives both figures, since a prompt of 64 alone takes this long; its tokens come at contexts of 65 to 80.
+    const answers = await repeat(reps, () => complete(64, DECODE_TOKENS + 1), 0);
+    // The first token comes with the prompt.
+    report.measured(
+      'decode',
+      64,
+      answers.map(({ predicted_n, predicted_ms }) => (1000 * (predicted_n - 1)) / predicted_ms),
+    );
+    const prompts = async (tokens: number) => (await complete(tokens, 1)).prompt_ms;
+    const times = answers.map(({ prompt_ms }) => prompt_ms);
+    report.measured(
+      'prefill',
+      64,
+      times.map((ms) => 64_000 / ms),
+    );
+    for (const tokens of TTFT_TOKENS) report.measured('ttft_ms', tokens, tokens === 64 ? times : await repeat(1, () => prompts(tokens), 0));
+  } finally {
+    await browser.close();
+    server.close();
+  }
 }
-process.exit(0);
+
+serve({ suite });

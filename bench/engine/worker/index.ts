@@ -9,7 +9,7 @@ import simd from '../../../wasm/kernel/build/simd.wasm';
 import { createEventLoop } from '../../../worker/edge/event-loop.ts';
 import { R2Storage } from '../../../worker/edge/r2-storage.ts';
 import read from '../dist/read.wasm';
-import { type Pattern, ReadBandwidth } from '../read-bandwidth.ts';
+import { ReadBandwidth } from '../read-bandwidth.ts';
 import { type Job, runJob, Workload } from '../workload.ts';
 
 interface Env {
@@ -37,10 +37,7 @@ export class Bench extends DurableObject<Env> {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === '/load') return Response.json(await this.#load(searchParams.get('prefix')!));
     if (pathname === '/ping') return Response.json(0);
-    if (pathname === '/read') {
-      this.#reader ??= new ReadBandwidth(read, now);
-      return Response.json(this.#reader.measure(searchParams.get('pattern') as Pattern));
-    }
+    if (pathname === '/read') return Response.json(this.#read(Number(searchParams.get('bytes'))));
     const { stage, workload } = this.#loaded!;
     if (pathname === '/memory') return Response.json(await stage.memory());
     if (pathname === '/run') return Response.json(await runJob(workload, (await request.json()) as Job));
@@ -59,6 +56,13 @@ export class Bench extends DurableObject<Env> {
     const stage = await loadStage({ modules: { relaxed, simd }, storage: pack.storage, manifest, yieldNow });
     this.#loaded = { stage, workload: new Workload(stage, manifest, now), tokenizer, template };
     return (now() - started) / 1000;
+  }
+
+  /** GB/s. */
+  #read(bytes: number): number {
+    this.#reader ??= new ReadBandwidth(read, bytes, 1);
+    const started = now();
+    return this.#reader.run() / 1e6 / (now() - started);
   }
 
   /** Longest time, in milliseconds, that a timer of one millisecond was kept waiting while the job ran; without a job, in half a second of nothing. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Measurement, Measurements } from '../../../bench/engine/measurement.ts';
-import { LLAMACPP, MODEL, NODE, RATIO_KEYS, ratios, verdict, WORKERD } from '../../../bench/engine/ratios.ts';
+import { LLAMACPP, MODEL, RATIO_KEYS, ratios, verdict, WORKERD } from '../../../bench/engine/ratios.ts';
 
 function runOf(
   ...measurements: [engine: string, metric: Measurement['metric'], at: string | number, samples: number[], threads?: number][]
@@ -10,14 +10,24 @@ function runOf(
   return run;
 }
 
-test('a ratio compares medians, over all rounds of a figure', () => {
+test('a ratio to a slow peer compares medians, over all rounds of a figure, with the best of its files', () => {
   const run = runOf(
     [WORKERD, 'decode', 64, [10, 30]],
     [WORKERD, 'decode', 64, [20]],
-    [LLAMACPP, 'decode', 64, [10, 10, 100]],
-    [LLAMACPP, 'decode', 64, [1], 2],
+    ['wllama Q4_0', 'decode', 64, [3, 4, 5]],
+    ['wllama Q4_K', 'decode', 64, [10, 10, 100]],
+    ['wllama Q4_K', 'decode', 64, [50], 2],
   );
-  expect(ratios(run).decode_workerd_vs_llamacpp.value).toBe(2);
+  expect(ratios(run).decode_workerd_vs_wllama.value).toBe(2);
+});
+
+test('a ratio measured by turns is the median of its pairs, over all rounds, whatever the medians of its figures are', () => {
+  const run = runOf([WORKERD, 'decode', 64, [100]], [LLAMACPP, 'decode', 64, [10]]);
+  run.addTurns({ name: 'decode_workerd_vs_llamacpp', of: [10, 40], over: [10, 20] });
+  run.addTurns({ name: 'decode_workerd_vs_llamacpp', of: [30], over: [10] });
+  const { value, spread } = ratios(run).decode_workerd_vs_llamacpp;
+  expect(value).toBe(2);
+  expect(spread).toEqual({ median: 2, low: 1, high: 3, samples: 3 });
 });
 
 test('a ratio whose figures are missing is null and says why; all keys are there', () => {
@@ -26,14 +36,10 @@ test('a ratio whose figures are missing is null and says why; all keys are there
   expect(Object.values(all).every(({ value, reason }) => value === null && reason)).toBe(true);
 });
 
-test('the roofline is what memory delivers for the bytes of a token', () => {
-  const run = runOf([WORKERD, 'decode', 64, [10]], [WORKERD, 'read_gb_s', 'weights', [8]], [WORKERD, 'weight_read_bytes', 'token', [4e8]]);
-  expect(ratios(run).decode_workerd_vs_roofline.value).toBeCloseTo(0.5);
-});
-
-test('a longer context costs time, so the slower it is the larger the ratio', () => {
-  const run = runOf([WORKERD, 'decode', 64, [12]], [WORKERD, 'decode', 2048, [10]]);
-  expect(ratios(run).decode_context_2048_vs_64.value).toBeCloseTo(1.2);
+test('figures that were measured apart make no ratio that is to be measured by turns', () => {
+  const run = runOf([WORKERD, 'decode', 64, [12]], [WORKERD, 'decode', 2048, [10]], [LLAMACPP, 'decode', 64, [10]]);
+  const { decode_context_2048_vs_64, decode_workerd_vs_llamacpp } = ratios(run);
+  expect([decode_context_2048_vs_64.value, decode_workerd_vs_llamacpp.value]).toEqual([null, null]);
 });
 
 test('memory counts WebAssembly and the heap, less an allowance of 24 MB', () => {
@@ -51,12 +57,10 @@ test('the longest hold is the worst kind of request, an idle loop left out', () 
 });
 
 test('two threads need not pass what memory allows', () => {
-  const run = runOf(
-    [NODE, 'decode', 64, [10]],
-    [NODE, 'decode', 64, [15], 2],
-    [NODE, 'read_gb_s', 'weights', [7], 2],
-    [WORKERD, 'weight_read_bytes', 'token', [4e8]],
-  );
+  const run = new Measurements();
+  run.addTurns({ name: 'threads_2_vs_1', of: [15, 30], over: [10, 20] });
+  // Tokens per second that reading alone would allow.
+  run.addTurns({ name: 'read_2_threads_vs_decode_1', of: [17.5, 35], over: [10, 20] });
   const { value, must, aim, atMost } = ratios(run).threads_2_vs_1;
   expect(must).toBeCloseTo(1.4);
   expect(verdict({ value, must, aim, atMost })).toBe('must');
