@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EdgeClient } from '../../worker/edge/protocol.ts';
-import { ask, never, request } from '../support/edge-request.ts';
-import { freshClient, putPack, withSettings } from './fresh-engine.ts';
+import { accepted, ask, never, request } from '../support/edge-request.ts';
+import { freshClient, putPack, startEndless, waitForStatus, withSettings } from './fresh-engine.ts';
 
 beforeEach(() => putPack());
 
@@ -60,18 +60,62 @@ describe('memory', () => {
     });
   });
 
-  it('that ends in the middle of an answer ends the answer with an error, and the next one works', async () => {
+  /** What the engine has when so many of these have run at the same time. */
+  async function bytesFor(count: number, changes: Parameters<typeof ask>[1]): Promise<number> {
     let bytes = 0;
     await withMemory(100_000_000, async (client) => {
-      await ask(client);
+      await Promise.all(Array.from({ length: count }, () => ask(client, changes)));
       bytes = (await client.status()).memory!.wasmBytes;
     });
-    await withMemory(bytes, async (client) => {
-      const { last, text } = await ask(client, { maxTokens: 4000, sampling: { seed: 1, logitBias: {} } });
+    return bytes;
+  }
+
+  it('for short sequences only makes the context as short, and prompts that never fit are refused at once', async () => {
+    await withMemory(await bytesFor(1, {}), async (client) => {
+      const { last, text } = await ask(client, { maxTokens: 4000 });
       expect(text.length).toBeGreaterThan(0);
-      expect(last).toMatchObject({ type: 'error', code: 'out_of_memory' });
+      const { contextLength, state, running } = await client.status();
+      expect([state, running]).toEqual(['ready', 0]);
+      expect(contextLength).toBeLessThan(4000);
+      expect(last).toMatchObject({ type: 'finish', reason: 'length', cap: false });
+      if (last.type === 'finish') expect(last.promptTokens + last.completionTokens).toBe(contextLength);
+      const long = await client.generate(request({ messages: [{ role: 'user', content: 'word '.repeat(contextLength!) }] }), never);
+      expect(long).toMatchObject({
+        accepted: false,
+        refused: 'prompt_too_long',
+        message: expect.stringContaining(`takes ${contextLength! - 1} `),
+      });
+    });
+  });
+
+  const long = { maxTokens: 4000 };
+
+  it('for one has the next one wait until there is enough', async () => {
+    await withMemory(await bytesFor(1, long), async (client) => {
+      const first = await startEndless(client);
+      const second = ask(client, long);
+      await waitForStatus(client, { running: 1, queued: 1 });
+      let last: unknown;
+      for (let event = await first.next(); !event.done; event = await first.next()) last = event.value;
+      expect(last).toMatchObject({ type: 'finish', reason: 'length' });
+      expect(await second).toMatchObject({ last: { type: 'finish', completionTokens: 4000 } });
+      expect(await client.status()).toMatchObject({ running: 0, queued: 0 });
+    });
+  });
+
+  it('is waited for no longer by a client that leaves', async () => {
+    await withMemory(await bytesFor(1, long), async (client) => {
+      const client1 = new AbortController();
+      await startEndless(client, client1.signal);
+      const leaving = new AbortController();
+      const events = accepted(await client.generate(request(long), leaving.signal))[Symbol.asyncIterator]();
+      events.next().catch(() => {});
+      await waitForStatus(client, { running: 1, queued: 1 });
+      leaving.abort(new Error('gone'));
+      await waitForStatus(client, { running: 1, queued: 0 });
+      client1.abort(new Error('gone'));
+      await waitForStatus(client, { running: 0, queued: 0 });
       expect((await ask(client)).last).toMatchObject({ type: 'finish' });
-      expect(await client.status()).toMatchObject({ state: 'ready', running: 0 });
     });
   });
 });

@@ -33,3 +33,17 @@ it('says what is wrong with the tokenizer, whatever becomes of the weights', asy
   const host = { loadStage: () => Promise.reject(new Error('no weights')), eventLoop: createEventLoop(now), now };
   await expect(loadEngine(damaged, config, host)).rejects.toThrow('tokenizer.bin is damaged');
 });
+
+it('says what to raise where memory is enough for the weights and for nothing besides', async () => {
+  const pack = await openPack(new FolderStorage(folder));
+  const loading = loadEngine(pack, config, {
+    loadStage: async (options) => {
+      const stage = await loadStage({ modules: nodeKernels(), ...options });
+      const { room, ...memory } = await stage.memory();
+      return Object.create(stage, { memory: { value: async () => ({ ...memory, room: { ...room!, bytes: room!.slotBytes } }) } });
+    },
+    eventLoop: createEventLoop(now),
+    now,
+  });
+  await expect(loading).rejects.toThrow(/no session beside them: raise NEARSIDE_EDGE_MEMORY_BYTES/);
+});

@@ -74,6 +74,10 @@ export class ScriptedStage implements Stage {
     return sessions.reduce((sum, session) => sum + (this.sessions.get(session)?.length ?? 0), 0);
   }
 
+  async reserve(): Promise<void> {
+    this.#mustBeIdle();
+  }
+
   async close(session: string): Promise<void> {
     this.#mustBeIdle();
     this.sessions.delete(session);
@@ -117,7 +121,7 @@ export class ScriptedStage implements Stage {
   }
 
   async memory(): Promise<StageMemory> {
-    return { wasmBytes: 65536, weightBytes: 0, sessionBytes: this.sessions.size };
+    return { wasmBytes: 65536, weightBytes: 0, sessionBytes: this.sessions.size, room: null };
   }
 
   #answer(session: string, query: HeadQuery): HeadAnswer {

@@ -73,6 +73,50 @@ describe.each([
     expect(fast.steps).toBeLessThan(30);
   });
 
+  const out_of_memory = expect.objectContaining({ code: 'out_of_memory' });
+  /** Leaves memory for one session of so many tokens, and for a copy with a page of its own. */
+  async function fill(tight: LocalStage, tokens: number): Promise<void> {
+    for (const [session, size] of [['own', tokens] as const, ['copy', 1] as const, ['filler', 1] as const]) {
+      await tight.open(session);
+      await tight.reserve([{ session, tokens: size }]);
+    }
+    const more = async () => {
+      for (let pages = 2; ; pages++) await tight.reserve([{ session: 'filler', tokens: 64 * pages }]);
+    };
+    await expect(more()).rejects.toEqual(out_of_memory);
+    await tight.close('own');
+    await tight.close('copy');
+  }
+
+  it('does without where memory is too short for it', async () => {
+    const wide = { ...CONFIGS[name], contextLength: 100_000 };
+    const pack = memoryPack(wide, randomWeights(CONFIGS[name], 5), type);
+    const tight = await loadStage({ modules: nodeKernels(), ...pack, maxBytes: (await stage.memory()).wasmBytes + 200_000 });
+    const request = { temperature: 0, logitBias: { '7': 1000 } };
+    const plain = await run(stage, prompt, request, { maxTokens: 150 });
+    await fill(tight, prompt.length + 150);
+    const fast = await run(tight, prompt, request, { maxTokens: 150, speculate: () => true });
+    expect(fast.events).toEqual(plain.events);
+    expect(fast.drafted).toBeGreaterThan(10);
+  });
+
+  it('keeps the memory that was set aside for the answer', async () => {
+    const tokens = prompt.length + 150;
+    const request = { temperature: 0, logitBias: { '7': 1000 } };
+    const options = generateOptions(request, { maxTokens: 150, reserved: tokens, speculate: () => true });
+    await stage.open('s');
+    await stage.reserve([{ session: 's', tokens }]);
+    const { sessionBytes } = await stage.memory();
+    let seen = 0;
+    for await (const _ of generate(stage, numberTokenizer, 's', prompt, options, new AbortController().signal)) {
+      expect((await stage.memory()).sessionBytes).toBeGreaterThanOrEqual(sessionBytes);
+      seen += 1;
+    }
+    expect(seen).toBeGreaterThan(10);
+    await stage.close('s');
+    expect((await stage.memory()).sessionBytes).toBe(0);
+  });
+
   it('is off where it does not pay, and where a position may have to be looked at again', async () => {
     const request = { temperature: 0, logitBias: { '7': 1000 } };
     expect((await run(stage, prompt, request, { speculate: () => false })).drafted).toBe(0);

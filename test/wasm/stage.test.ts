@@ -218,6 +218,31 @@ describe('a stage', () => {
     expect((await small.memory()).sessionBytes).toBe(limited);
   });
 
+  it('sets memory aside, which nobody else gets and which a copy does not have', async () => {
+    const wide = memoryPack({ ...config, contextLength: 100_000 }, randomWeights(config, 7), 'q8_0');
+    const { wasmBytes, room } = await (await loadStage({ modules, ...wide })).memory();
+    expect(room).toMatchObject({ pageTokens: 64 });
+    const small = await loadStage({ modules, ...wide, maxBytes: wasmBytes + 300_000 });
+    await small.open('a');
+    await small.open('b');
+    const [before, own] = [await small.memory(), await small.bytesOf(['a'])];
+    let aside = 0;
+    const all = async () => {
+      for (;;) {
+        await small.reserve([{ session: 'a', tokens: aside + 64 }]);
+        aside += 64;
+      }
+    };
+    await expect(all()).rejects.toEqual(refusal('out_of_memory'));
+    expect(aside).toBeGreaterThan(64);
+    expect((await small.memory()).sessionBytes).toBe(before.sessionBytes + (aside / 64) * room!.pageBytes);
+    expect(await small.bytesOf(['a'])).toBe(own);
+    await expect(small.step([{ session: 'b', position: 0, ids: [1] }])).rejects.toEqual(refusal('out_of_memory'));
+    for (let position = 0; position < aside; position += 32) await small.step([{ session: 'a', position, ids: Array(32).fill(1) }]);
+    await small.close('a');
+    await small.step([{ session: 'b', position: 0, ids: [1] }]);
+  });
+
   it('refuses a step for which memory is missing before anything has changed', async () => {
     const roomy = { ...config, contextLength: 100_000 };
     const wide = memoryPack(roomy, randomWeights(config, 7), 'q8_0');

@@ -25,6 +25,11 @@ export class Arena {
     this.memory = new WebAssembly.Memory({ initial: 1, maximum, shared });
   }
 
+  /** Bytes that can still be allocated. */
+  get left(): number {
+    return Math.min(MAX_PAGES, Math.floor(this.#maxBytes / WASM_PAGE)) * WASM_PAGE - this.#top;
+  }
+
   /** Size of the memory, in bytes. */
   get bytes(): number {
     return this.memory.buffer.byteLength;

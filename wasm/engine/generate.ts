@@ -31,6 +31,8 @@ export interface GenerateOptions {
   prefix?: PromptPrefix;
   /** Most tokens of the prompt in one step; default: PREFILL_CHUNK. More of them keep several stages of a pipeline busy. */
   prefillChunk?: number;
+  /** Tokens of the sequence that memory was set aside for, to be set aside for whatever session goes on with it; absent: none. */
+  reserved?: number;
   /** Whether it pays at this moment to draft tokens and verify several in one step: the answer is the same, to the bit. Absent: never. */
   speculate?: () => boolean;
 }

@@ -10,7 +10,18 @@ import { ropeTable } from './rope.ts';
 import { MAX_ROWS, type Scratch } from './scratch.ts';
 import type { Sessions } from './sessions.ts';
 import { applySnapshot, takeSnapshot } from './snapshot.ts';
-import type { HeadAnswer, HeadQuery, PipelineMember, SliceAnswer, Stage, StageMemory, StageSpec, StepEntry, StepResult } from './stage.ts';
+import type {
+  HeadAnswer,
+  HeadQuery,
+  PipelineMember,
+  SessionRoom,
+  SliceAnswer,
+  Stage,
+  StageMemory,
+  StageSpec,
+  StepEntry,
+  StepResult,
+} from './stage.ts';
 import { StageError } from './stage.ts';
 import { ROW, structBytes, writeStruct } from './structs.ts';
 import type { Weights } from './weights.ts';
@@ -41,6 +52,7 @@ export class LocalStage implements Stage, PipelineMember {
   readonly #fillRopeTable: (buffer: ArrayBuffer, positions: number[]) => void;
   readonly #work: Work;
   readonly #head: Head | null;
+  readonly #room: SessionRoom;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: StageParts) {
@@ -48,6 +60,7 @@ export class LocalStage implements Stage, PipelineMember {
     this.spec = parts.spec;
     this.manifest = parts.manifest;
     this.#work = workOf(parts.manifest.config);
+    this.#room = parts.sessions.room;
     this.#head = parts.spec.head && new Head(parts, parts.spec.head);
     this.#fillRopeTable = ropeTable(parts.manifest.config, parts.scratch);
   }
@@ -140,7 +153,11 @@ export class LocalStage implements Stage, PipelineMember {
 
   reserve(wanted: { session: string; tokens: number }[]): Promise<void> {
     const { sessions } = this.#parts;
-    return this.#inTurn(() => sessions.reserve(wanted.map(({ session, tokens }) => ({ session: sessions.get(session), tokens }))));
+    return this.#inTurn(() =>
+      sessions.reserve(
+        wanted.map(({ session, tokens }) => ({ session: sessions.get(session), tokens: Math.min(tokens, this.contextLength) })),
+      ),
+    );
   }
 
   embed(ids: number[]): Promise<Float32Array> {
@@ -172,7 +189,7 @@ export class LocalStage implements Stage, PipelineMember {
 
   async memory(): Promise<StageMemory> {
     const { arena, weights, sessions } = this.#parts;
-    return { wasmBytes: arena.bytes, weightBytes: weights.bytes, sessionBytes: sessions.bytesInUse };
+    return { wasmBytes: arena.bytes, weightBytes: weights.bytes, sessionBytes: sessions.bytesInUse, room: this.#room };
   }
 
   /** Ends the stage and its threads, where it has some, when all calls made before have ended. Of this implementation only. */

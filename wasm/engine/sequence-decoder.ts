@@ -13,6 +13,8 @@ export interface DecodingLimits {
   maxTokens: number;
   /** Tokens of the sequence. */
   contextLength: number;
+  /** Tokens of the sequence that memory was set aside for. */
+  reserved?: number;
   speculate?: () => boolean;
 }
 
@@ -83,9 +85,8 @@ export class SequenceDecoder {
     }
     if (this.#drafted.length > 0) await this.#dropCopy();
     const drafted = this.#draft();
-    if (drafted.length === 0 || !(await this.#copy())) return this.#step(this.#session, []);
-    await this.#step(this.#spare, drafted);
-    this.#drafted = drafted;
+    if (drafted.length > 0 && (await this.#stepAhead(drafted))) this.#drafted = drafted;
+    else await this.#step(this.#session, []);
   }
 
   /** Closes what this has opened; the session it was given stays the caller's. */
@@ -101,14 +102,16 @@ export class SequenceDecoder {
     return this.#lookup.draft(Math.min(room, MOST_ROWS - this.#pending.length));
   }
 
-  /** False when there is no memory for a copy. */
-  async #copy(): Promise<boolean> {
+  /** Evaluates drafts in a copy. False when there is no memory for one, and then nothing has changed. */
+  async #stepAhead(drafted: number[]): Promise<boolean> {
     try {
       await this.#stage.fork(this.#session, this.#spare);
+      await this.#step(this.#spare, drafted);
       return true;
     } catch (error) {
-      if (error instanceof StageError && error.code === 'out_of_memory') return false;
-      throw error;
+      if (!(error instanceof StageError) || error.code !== 'out_of_memory') throw error;
+      await this.#stage.close(this.#spare);
+      return false;
     }
   }
 
@@ -134,7 +137,11 @@ export class SequenceDecoder {
     this.#pending = [];
     this.#drafted = [];
     this.#right = 0;
-    await this.#stage.close(this.#spare);
+    const closing = this.#stage.close(this.#spare);
+    const { reserved } = this.#limits;
+    // Asked for at once, before anyone else can be given what this frees. What is used by another copy meanwhile is done without.
+    const keeping = reserved === undefined ? undefined : this.#stage.reserve([{ session: this.#session, tokens: reserved }]);
+    await Promise.all([closing, keeping?.catch(() => {})]);
   }
 
   async #dropCopy(): Promise<void> {

@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../../models/config.ts';
 import type { Manifest } from '../../models/pack/manifest.ts';
 import { type Arena, Pool } from './arena.ts';
-import { StageError, type StageSpec } from './stage.ts';
+import { type SessionRoom, StageError, type StageSpec } from './stage.ts';
 import type { LayerPlaces } from './weights.ts';
 
 /** Positions in a KV page (wasm/kernel/model.ts). */
@@ -84,6 +84,16 @@ export class Sessions {
     return this.#slots.bytesInUse + this.#pages.bytesInUse;
   }
 
+  /** What sessions may have, as long as none was opened. */
+  get room(): SessionRoom {
+    return {
+      bytes: this.#arena.left,
+      slotBytes: align(this.#slots.blockBytes),
+      pageBytes: align(this.#pages.blockBytes),
+      pageTokens: PAGE,
+    };
+  }
+
   /** An empty session. Throws `session_exists` or `out_of_memory`. */
   open(id: string): Session {
     if (this.#open.has(id)) throw new StageError('session_exists', `Session ${id} is open already.`);
@@ -134,10 +144,10 @@ export class Sessions {
     return session;
   }
 
-  /** Bytes of these sessions' state; what several of them share counts once, and ids that are not open count nothing. */
+  /** Bytes of these sessions' state, as a copy of it would have: without what is set aside. What several share counts once, and ids that are not open count nothing. */
   bytesOf(ids: string[]): number {
     const sessions = ids.flatMap((id) => this.#open.get(id) ?? []);
-    const pages = new Set(sessions.flatMap((session) => session.pages));
+    const pages = new Set(sessions.flatMap(({ pages, position }) => pages.slice(0, Math.ceil(position / PAGE))));
     return sessions.length * this.#slots.blockBytes + pages.size * this.#pages.blockBytes;
   }
 

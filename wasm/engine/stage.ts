@@ -83,6 +83,17 @@ export interface StepResult {
   heads?: HeadAnswer[];
 }
 
+/** What the sessions of a stage may have of its memory. */
+export interface SessionRoom {
+  /** For all of them, when none is open. */
+  bytes: number;
+  /** Of these each takes so many, */
+  slotBytes: number;
+  /** and so many for each `pageTokens` that it has seen or are set aside for it; the last ones may be fewer. */
+  pageBytes: number;
+  pageTokens: number;
+}
+
 export interface StageMemory {
   /** Size of the WASM memory, bytes. */
   wasmBytes: number;
@@ -90,6 +101,8 @@ export interface StageMemory {
   weightBytes: number;
   /** Of which the open sessions' KV cache and recurrent state. */
   sessionBytes: number;
+  /** Null where nobody can tell: that of several stages. */
+  room: SessionRoom | null;
 }
 
 export interface Stage {
@@ -102,8 +115,13 @@ export interface Stage {
    * `bad_input` when that state is gone; nothing has changed then.
    */
   fork(session: string, as: string, tokens?: number): Promise<void>;
-  /** Bytes of the state of these sessions; what several of them share counts once, and unknown ids count nothing. */
+  /** Bytes of the state of these sessions, without what is set aside; what several of them share counts once, and unknown ids count nothing. */
   bytesOf(sessions: string[]): Promise<number>;
+  /**
+   * Sets memory aside for sessions' first so many tokens, as far as the context goes, so that no step up to there fails for want of it. A fork does not have what was set aside. Throws
+   * `StageError` `out_of_memory` or `unknown_session`, and then nothing has changed.
+   */
+  reserve(wanted: { session: string; tokens: number }[]): Promise<void>;
   /** Frees a session; unknown ids are ignored, so that closing twice is harmless. */
   close(session: string): Promise<void>;
   /**
@@ -135,11 +153,6 @@ export interface SliceAnswer extends HeadAnswer {
  * sessions and is asked by `answer`.
  */
 export interface PipelineMember extends Omit<Stage, 'head'> {
-  /**
-   * Gives sessions the memory for so many tokens, so that no later step up to there fails for want of it. Throws `StageError` `out_of_memory` or `unknown_session`, and
-   * then nothing has changed.
-   */
-  reserve(wanted: { session: string; tokens: number }[]): Promise<void>;
   /** Rows of the token table [ids, H]. Throws `StageError` `bad_input` for one that is not held. */
   embed(ids: number[]): Promise<Float32Array>;
   /** What the held rows of the head say of hidden states [queries, H]. */

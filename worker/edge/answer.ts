@@ -73,7 +73,7 @@ function encode(engine: Engine, request: EdgeRequest): EncodedPrompt {
 
 /**
  * The events of one answer, from `start` to `finish`. Leaving the generator early frees the session; when `finish` comes it is free.
- * @param place how it got its place, for the first event
+ * @param place how it got its place, for the first event; asked when it has its memory, too
  * @param alone whether no other answer is running now
  * @throws the signal's reason when aborted; what the engine throws
  */
@@ -81,22 +81,25 @@ export async function* answer(
   engine: Engine,
   request: EdgeRequest,
   prompt: Prompt,
-  place: Pick<Extract<EdgeEvent, { type: 'start' }>, 'queueMs' | 'cold' | 'figures'>,
+  place: () => Pick<Extract<EdgeEvent, { type: 'start' }>, 'queueMs' | 'cold' | 'figures'>,
   alone: () => boolean,
   signal: AbortSignal,
 ): AsyncGenerator<EdgeEvent, void, void> {
-  const { manifest, tokenizer, scheduler, prefixCache } = engine;
+  const { manifest, tokenizer, scheduler, memory } = engine;
   const promptTokens = prompt.ids.length;
-  // A client may send the same request id twice.
-  const session = crypto.randomUUID();
-  const prefix = await prefixCache.open(session, prompt.ids, request.cacheScope ?? null, prompt.boundaries);
+  const { contextLength } = manifest.config;
+  const maxTokens = request.maxTokens ?? request.capTokens ?? Number.POSITIVE_INFINITY;
+  const reserved = Math.min(contextLength, promptTokens + maxTokens);
+  const { taken, leave } = await memory.enter(reserved, () => openSession(engine, request, prompt, reserved), signal);
+  const { session, prefix } = taken;
   let last: EdgeEvent | null = null;
   try {
-    yield { type: 'start', model: manifest.name, promptTokens, cachedTokens: prefix.cached, ...place };
+    yield { type: 'start', model: manifest.name, promptTokens, cachedTokens: prefix.cached, ...place() };
     const options = {
       sampling: resolveSampling(request.sampling, manifest.sampling, randomSeed()),
-      maxTokens: request.maxTokens ?? request.capTokens ?? Number.POSITIVE_INFINITY,
-      contextLength: manifest.config.contextLength,
+      maxTokens,
+      contextLength,
+      reserved,
       stopIds: manifest.eosIds,
       stop: request.stop,
       topLogprobs: request.topLogprobs,
@@ -111,8 +114,23 @@ export async function* answer(
     }
   } finally {
     await scheduler.close(session);
+    leave();
   }
   if (last) yield last;
+}
+
+/** A session with memory for so many tokens, in the state after what of the prompt is cached. Throws `out_of_memory`, and then there is none. */
+async function openSession({ scheduler, prefixCache }: Engine, request: EdgeRequest, prompt: Prompt, reserved: number) {
+  // A client may send the same request id twice.
+  const session = crypto.randomUUID();
+  try {
+    const prefix = await prefixCache.open(session, prompt.ids, request.cacheScope ?? null, prompt.boundaries);
+    await scheduler.reserve([{ session, tokens: reserved }]);
+    return { session, prefix };
+  } catch (error) {
+    await scheduler.close(session);
+    throw error;
+  }
 }
 
 function delta({ content, reasoning, tokens, logprobs }: Extract<GenerateEvent, { type: 'text' }>): EdgeEvent {

@@ -9,15 +9,18 @@ import { PrefixCache } from '../../wasm/engine/prefix-cache.ts';
 import type { Stage } from '../../wasm/engine/stage.ts';
 import type { EdgeConfig } from './config.ts';
 import type { EventLoop } from './event-loop.ts';
+import { longestSession, MemoryLine } from './memory-line.ts';
 import { StepScheduler } from './scheduler.ts';
 
 /** A loaded model, ready to answer. */
 export interface Engine {
+  /** The pack's; the context is no longer than the memory is for. */
   manifest: Manifest;
   tokenizer: GenerateTokenizer;
   template: ChatTemplate;
   scheduler: StepScheduler;
   prefixCache: PrefixCache;
+  memory: MemoryLine;
   /** Most tokens of a prompt that a generation has evaluated in one step. */
   prefillChunk: number;
   loadMs: number;
@@ -48,6 +51,12 @@ export async function loadEngine(pack: Pack, config: EdgeConfig, host: EngineHos
   const tokenizer = Tokenizer.load(await pack.file(manifest.tokenizer));
   const template = new ChatTemplate(manifest.chatTemplate, tokenizer);
   const stage = await loading;
+  const { wasmBytes, room } = await stage.memory();
+  const contextLength = room === null ? manifest.config.contextLength : Math.min(manifest.config.contextLength, longestSession(room));
+  if (contextLength < 2)
+    throw new Error(
+      `${config.maxBytes} bytes hold the weights of ${manifest.name} but no session beside them: raise NEARSIDE_EDGE_MEMORY_BYTES.`,
+    );
   const scheduler: StepScheduler = new StepScheduler(stage, {
     now: host.now,
     yieldNow: turn,
@@ -55,15 +64,16 @@ export async function loadEngine(pack: Pack, config: EdgeConfig, host: EngineHos
     reclaim: () => prefixCache.evict(),
   });
   const prefixCache: PrefixCache = new PrefixCache(scheduler, {
-    budgetBytes: config.prefixCacheBytes ?? Math.min(MAX_PREFIX_CACHE_BYTES, (config.maxBytes - (await stage.memory()).wasmBytes) / 2),
+    budgetBytes: config.prefixCacheBytes ?? Math.min(MAX_PREFIX_CACHE_BYTES, (config.maxBytes - wasmBytes) / 2),
     cutBack: manifest.config.layerTypes.every((type) => type === 'full_attention'),
   });
   return {
-    manifest,
+    manifest: { ...manifest, config: { ...manifest.config, contextLength } },
     tokenizer: { bytesOf: (id) => tokenizer.bytesOf(id), decoder: () => new IncrementalDecoder(tokenizer, { skipSpecial: true }) },
     template,
     scheduler,
     prefixCache,
+    memory: new MemoryLine(room),
     prefillChunk: PREFILL_CHUNK * config.turns,
     loadMs: Math.round(host.now() - started),
   };

@@ -83,6 +83,10 @@ export class StepScheduler implements Stage {
     return this.#between(() => this.#withReclaim(() => this.#stage.fork(session, as, tokens)));
   }
 
+  reserve(wanted: { session: string; tokens: number }[]): Promise<void> {
+    return this.#between(() => this.#withReclaim(() => this.#stage.reserve(wanted)));
+  }
+
   close(session: string): Promise<void> {
     this.#expected.delete(session);
     return this.#between(() => this.#stage.close(session));

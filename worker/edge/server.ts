@@ -73,16 +73,17 @@ export class EdgeServer {
     const manifest = pack?.manifest;
     const engine = this.#engine.value;
     const state = pack ? this.#engine.state : 'failed';
+    const { running, queued } = this.#load;
     return {
       model: manifest?.name ?? '',
       fixture: manifest?.fixture ?? false,
       state,
       error: state === 'failed' ? ((this.#pack.error ?? this.#engine.error)?.message ?? null) : null,
       quantization: manifest?.quantization ?? null,
-      running: this.#admission.running,
-      queued: this.#admission.waiting,
+      running,
+      queued,
       queueLimit: this.#admission.waitingLimit,
-      contextLength: manifest?.config.contextLength ?? null,
+      contextLength: (engine?.manifest ?? manifest)?.config.contextLength ?? null,
       loadMs: engine?.loadMs ?? null,
       memory: engine && (await memoryOf(engine)),
       rates: this.#rates,
@@ -95,16 +96,21 @@ export class EdgeServer {
     return this.#engine.value?.scheduler.rates ?? { prefill: null, decode: null };
   }
 
+  /** Whoever has a slot and waits for memory does not run yet. */
+  get #load(): { running: number; queued: number; slots: number } {
+    const { running: placed, waiting, runningLimit } = this.#admission;
+    const short = this.#engine.value?.memory.waiting ?? 0;
+    const running = placed - short;
+    return { running, queued: waiting + short, slots: short > 0 ? Math.max(1, running) : runningLimit };
+  }
+
   /** What every reply tells the gateway, for its estimates. */
   get #figures(): EdgeFigures {
-    const { running, waiting, runningLimit } = this.#admission;
     const engine = this.#engine.value;
     return {
       ...this.#rates,
       decodeBatch: engine?.scheduler.decodeBatch ?? null,
-      running,
-      queued: waiting,
-      slots: runningLimit,
+      ...this.#load,
       warm: engine !== null,
       loadMs: engine?.loadMs ?? null,
     };
@@ -174,7 +180,7 @@ export class EdgeServer {
     try {
       await ticket.start(signal);
       this.#running.add(progress);
-      const place = { queueMs: Math.round(this.#host.now() - came), cold, figures: this.#figures };
+      const place = () => ({ queueMs: Math.round(this.#host.now() - came), cold, figures: this.#figures });
       // Drafted tokens would be rows that other answers have to wait for.
       const alone = () => this.#running.size === 1;
       for await (const event of answer(engine, request, prompt, place, alone, signal)) {
@@ -217,5 +223,6 @@ const isReady = (writer: WritableStreamDefaultWriter): Promise<true> => writer.r
 
 async function memoryOf({ scheduler, prefixCache }: Engine): Promise<NonNullable<EdgeStatus['memory']>> {
   const [memory, cacheBytes] = await Promise.all([scheduler.memory(), prefixCache.bytes()]);
-  return { ...memory, sessionBytes: memory.sessionBytes - cacheBytes, cacheBytes };
+  const { wasmBytes, weightBytes, sessionBytes } = memory;
+  return { wasmBytes, weightBytes, sessionBytes: sessionBytes - cacheBytes, cacheBytes };
 }

@@ -36,7 +36,12 @@ export function originDown(failure: Failure, against: Reason[]): Nowhere {
 }
 
 export function refusedByEdge(model: string, refusal: Refusal, limits: Limits, autoModel: string): Nowhere {
-  if (refusal.code === 'prompt_too_long') return promptTooLong(model, refusal.promptTokens, limits, autoModel);
+  if (refusal.code === 'prompt_too_long') {
+    const { promptTokens, message } = refusal;
+    // Where the limit here would let it through, the engine's own is the smaller one, and its words name it.
+    if (promptTokens !== null && promptTokens <= limits.edgeMaxPromptTokens) return refused('context_length_exceeded', message, 'messages');
+    return promptTooLong(model, promptTokens, limits, autoModel);
+  }
   if (refusal.code === 'bad_request') return badRequest(refusal.message);
   return error(503, refusal.code, refusal.message, null, [refusal.code], refusal.retryAfter ?? retryAfterDefault);
 }

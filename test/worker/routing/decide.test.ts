@@ -108,6 +108,10 @@ describe('the edge model by its name', () => {
     expect(decide({ ...plain, model: 'small' }, edgeRefused('prompt_too_long'), policy)).toMatchObject({
       message: expect.stringContaining('300'),
     });
+    // Its memory is for less than the limit here.
+    const own = { ...refusal('prompt_too_long'), promptTokens: 200, message: 'The prompt has 200 tokens; the edge model takes 191 here.' };
+    const short = estimates({ edge: edgeEstimate({ refusal: own }) });
+    expect(decide({ ...plain, model: 'small' }, short, policy)).toMatchObject({ code: 'context_length_exceeded', message: own.message });
     expect(decide({ ...plain, model: 'small', ...obstacle('tools', 'tools') }, both, policy)).toMatchObject({ param: 'tools' });
   });
 });

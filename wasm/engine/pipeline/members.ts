@@ -76,6 +76,7 @@ export class Members {
       wasmBytes: sum(({ wasmBytes }) => wasmBytes),
       weightBytes: sum(({ weightBytes }) => weightBytes),
       sessionBytes: sum(({ sessionBytes }) => sessionBytes),
+      room: null,
     };
   }
 }

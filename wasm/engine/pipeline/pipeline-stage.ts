@@ -92,6 +92,15 @@ export class PipelineStage implements Stage {
     });
   }
 
+  /** A stage that is lost loses what was set aside in it. */
+  async reserve(wanted: { session: string; tokens: number }[]): Promise<void> {
+    const sequences = wanted.map(({ session }) => this.#sequences.get(session));
+    const tokens = wanted.map((one) => Math.min(this.contextLength, one.tokens));
+    await this.#mending(sequences, () =>
+      this.#setAside(sequences.flatMap((sequence, i) => (tokens[i]! > sequence.reserved ? [{ sequence, tokens: tokens[i]! }] : []))),
+    );
+  }
+
   async close(session: string): Promise<void> {
     const sequence = this.#sequences.find(session);
     if (!sequence) return;
@@ -205,6 +214,10 @@ export class PipelineStage implements Stage {
       const tokens = position + ids.length;
       return tokens > sequence.reserved ? [{ sequence, tokens: Math.min(this.contextLength, Math.ceil(tokens / PAGE) * PAGE) }] : [];
     });
+    await this.#setAside(wanted);
+  }
+
+  async #setAside(wanted: { sequence: Sequence; tokens: number }[]): Promise<void> {
     if (wanted.length === 0) return;
     const named = wanted.map(({ sequence, tokens }) => ({ session: sequence.name, tokens }));
     await this.#members.eachLayers((peer) => peer.reserve(named));
