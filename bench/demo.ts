@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startDevServer } from '../test/support/dev-server.ts';
 import { describeMachine, machine } from './machine.ts';
+import { numberOption } from './options.ts';
 
 const HELP = `Usage: npm run bench -- demo [--model PACK_DIR] [--url URL] [--limit N] [--wrong] [--json FILE]
 
@@ -120,10 +121,11 @@ export async function run(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
+  const limit = values.limit === undefined ? Number.POSITIVE_INFINITY : numberOption('limit', values.limit, { min: 1, whole: true });
   const seen = new Map<string, number>();
   const examples = read(path('models/demo/eval.jsonl')).filter(({ job }) => {
     seen.set(job, (seen.get(job) ?? 0) + 1);
-    return seen.get(job)! <= Number(values.limit ?? Number.POSITIVE_INFINITY);
+    return seen.get(job)! <= limit;
   });
   const on = machine();
   console.log(describeMachine(on));

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { createParser } from 'eventsource-parser';
 import { type DevServer, startDevServer } from '../test/support/dev-server.ts';
 import { describeMachine, machine, median, quantile } from './machine.ts';
+import { numberOption } from './options.ts';
 
 const HELP = `Usage: npm run bench -- edge [--model PACK_DIR]... [--runs N] [--json FILE]
 
@@ -201,11 +202,12 @@ export async function run(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
+  const runs = numberOption('runs', values.runs, { min: 1, whole: true });
   const on = machine();
   console.log(describeMachine(on));
   const reports: Report[] = [];
   for (const pack of values.model ?? [null]) {
-    reports.push(await measure(pack, Number(values.runs)));
+    reports.push(await measure(pack, runs));
     print(reports.at(-1)!);
   }
   if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine: on, reports }, null, 2)}\n`);

@@ -12,6 +12,7 @@ import { fastTasks, type Settings, slowTasks, type Task } from './engine/tasks.t
 import { measureTurns } from './engine/turns.ts';
 import { ROOT } from './engine/workerd.ts';
 import { describeMachine, machine } from './machine.ts';
+import { numberOption } from './options.ts';
 
 const HELP = `Usage: npm run bench -- engine [--quick] [--json FILE] [--model GGUF] [--reps N] [--pairs N] [--rounds N]
 
@@ -163,7 +164,7 @@ export async function run(args: string[]): Promise<void> {
       model: { type: 'string' },
       reps: { type: 'string' },
       pairs: { type: 'string' },
-      rounds: { type: 'string', default: '1' },
+      rounds: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -172,7 +173,10 @@ export async function run(args: string[]): Promise<void> {
     return;
   }
   const { quick } = values;
-  const settings = { quick, reps: Number(values.reps ?? (quick ? 3 : 5)), pairs: Number(values.pairs ?? (quick ? 5 : 9)) };
+  const count = (name: 'reps' | 'pairs' | 'rounds', fallback: number) =>
+    values[name] === undefined ? fallback : numberOption(name, values[name], { min: 1, whole: true });
+  const settings = { quick, reps: count('reps', quick ? 3 : 5), pairs: count('pairs', quick ? 5 : 9) };
+  const rounds = count('rounds', 1);
   buildReader();
   const gguf = benchGguf(values.model ?? null);
   const on = machine();
@@ -188,7 +192,7 @@ export async function run(args: string[]): Promise<void> {
   const sizes: Record<string, number> = { gguf: statSync(gguf).size, pack: folderBytes(await benchPack(gguf, 'q4_0')) };
   const save = () => values.json && writeReport(values.json, outcome, sizes, settings);
   const runner = new Runner(outcome, () => void save());
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < rounds; round++) {
     await runner.all(await slowTasks(MODEL, gguf, settings));
     if (smollm2) await runner.all(await slowTasks('smollm2', smollm2, settings));
     await runner.byTurns(await fastTasks(MODEL, gguf, settings), settings);

@@ -8,6 +8,7 @@ import { chatBody, Load } from './gateway/load.ts';
 import { profileOurs } from './gateway/profile.ts';
 import { gatewayTables, musts } from './gateway/table.ts';
 import { machine, quantile } from './machine.ts';
+import { numberOption } from './options.ts';
 import { cpuMs, peakMB, residentMB } from './process.ts';
 
 const HELP = `Usage: npm run bench -- gateway [--quick] [--rounds N] [--profile] [--json FILE]
@@ -46,7 +47,7 @@ export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
   if (values.help) return void process.stdout.write(HELP);
   const sizes: Sizes = values.quick ? { rounds: 2, share: 4, memoryStreams: 0 } : { rounds: 6, share: 1, memoryStreams: 300 };
-  if (values.rounds) sizes.rounds = Number(values.rounds);
+  if (values.rounds !== undefined) sizes.rounds = numberOption('rounds', values.rounds, { min: 1, whole: true });
   const folder = mkdtempSync(join(tmpdir(), 'nearside-gateway-'));
   const origin = await startOrigin();
   const originUrl = `http://127.0.0.1:${origin.target.port}`;

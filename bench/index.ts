@@ -1,3 +1,5 @@
+import { runOrTell } from './options.ts';
+
 /**
  * `npm run bench -- NAME [options]`: side-by-side measurements. Each benchmark prints a table and, with `--json FILE`, writes its figures with the machine,
  * versions and sizes they were measured on.
@@ -55,7 +57,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
 const [name, ...args] = process.argv.slice(2);
 const benchmark = name === undefined ? undefined : BENCHMARKS[name];
 if (benchmark) {
-  await (await benchmark.load()).run(args);
+  await runOrTell(`npm run bench -- ${name} --help`, async () => (await benchmark.load()).run(args));
 } else {
   const list = Object.entries(BENCHMARKS).map(([key, { about }]) => `  ${key.padEnd(12)}${about}`);
   const text = `Usage: npm run bench -- NAME [--help]\n\n${list.join('\n')}\n`;

@@ -10,6 +10,7 @@ import { buildServer } from '../scripts/server/build.ts';
 import { type Program, startProgram } from '../test/support/own-server.ts';
 import { metronome, stream } from './edge.ts';
 import { describeMachine, machine, quantile } from './machine.ts';
+import { numberOption } from './options.ts';
 
 const HELP = `Usage: npm run bench -- own-server [--model PACK_DIR] [--threads N] [--nice N] [--idle] [--runtime workerd|node]... [--rounds N] [--json FILE]
 
@@ -127,6 +128,7 @@ export async function run(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
+  const rounds = numberOption('rounds', values.rounds, { min: 1, whole: true });
   const on = machine();
   console.log(`${describeMachine(on)}; engine: ${values.model}, ${values.threads} threads`);
   const home = mkdtempSync(join(tmpdir(), 'nearside-own-'));
@@ -153,7 +155,7 @@ export async function run(args: string[]): Promise<void> {
         NEARSIDE_ORIGIN_MODEL: 'metronome',
       });
       programs.push(gateway);
-      results.push(await measure(gateway, runtime, Number(values.rounds)));
+      results.push(await measure(gateway, runtime, rounds));
       print(results.at(-1)!);
     }
     if (values.json)

@@ -5,6 +5,7 @@ import { hash } from '../worker/origin/pick.ts';
 import { Pool } from '../worker/origin/pool.ts';
 import type { EndpointConfig } from '../worker/origin/pool-config.ts';
 import { quantile } from './machine.ts';
+import { fileOption, numberOption } from './options.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { generator } from './random.ts';
 
@@ -200,12 +201,12 @@ export async function run(args: string[]): Promise<void> {
   });
   if (values.help || !values.trace) return void process.stdout.write(HELP);
   const setting = {
-    endpoints: Number(values.endpoints),
-    rate: Number(values.rate),
-    cache: Number(values.cache),
-    isolates: Number(values.isolates),
+    endpoints: numberOption('endpoints', values.endpoints, { min: 1, whole: true }),
+    rate: numberOption('rate', values.rate, { over: 0 }),
+    cache: numberOption('cache', values.cache, { whole: true }),
+    isolates: numberOption('isolates', values.isolates, { min: 1, whole: true }),
   };
-  const lines = readFileSync(values.trace, 'utf8').split('\n');
+  const lines = readFileSync(fileOption('trace', values.trace), 'utf8').split('\n');
   const trace = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as TraceRequest);
   const ideal = simulate(trace, () => ({ endpoint: 0 }), 1, { ...setting, endpoints: 1, cache: Number.POSITIVE_INFINITY }).hitRate;
   console.log(

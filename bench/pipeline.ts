@@ -8,6 +8,7 @@ import { type Bundles, bundleWorkers, type PipelineWorkers, startPipeline } from
 import { describePlan } from '../wasm/engine/pipeline/describe-plan.ts';
 import { PLAN_DEFAULTS } from '../wasm/engine/pipeline/plan.ts';
 import { machine, median } from './machine.ts';
+import { type Bounds, numberOption } from './options.ts';
 import { killStages } from './pipeline/kills.ts';
 import { ask, endless, words } from './pipeline/load.ts';
 import { megabytes, type StageMemory, stageMemory, total } from './pipeline/memory.ts';
@@ -78,11 +79,22 @@ export async function run(args: string[]): Promise<void> {
   } as const;
   const { values } = parseArgs({ args, options });
   if (values.help || !values.pack) return void console.log(HELP);
+  const given = (
+    name: 'sessions' | 'context' | 'budget' | 'reps' | 'kills' | 'soak' | 'soak-duty' | 'turns',
+    fallback: number,
+    bounds: Bounds,
+  ) => (values[name] === undefined ? fallback : numberOption(name, values[name], bounds));
+  const count = { min: 1, whole: true };
+  const sessions = given('sessions', PLAN_DEFAULTS.sessions, count);
+  const contextLength = given('context', PLAN_DEFAULTS.contextLength, count);
+  const budgetBytes = 1e6 * given('budget', PLAN_DEFAULTS.budgetBytes / 1e6, { over: 0 });
+  const turns = given('turns', 2, count);
+  const reps = given('reps', 5, count);
+  const kills = given('kills', 0, { whole: true });
+  const minutes = given('soak', 0, {});
+  const duty = given('soak-duty', 1, { over: 0, max: 1 });
   const pack = resolve(values.pack);
   const { manifest } = await openPack(new FolderStorage(pack));
-  const sessions = Number(values.sessions ?? PLAN_DEFAULTS.sessions);
-  const contextLength = Number(values.context ?? PLAN_DEFAULTS.contextLength);
-  const budgetBytes = values.budget ? Number(values.budget) * 1e6 : PLAN_DEFAULTS.budgetBytes;
   const plan = { sessions, contextLength, budgetBytes };
   const figures: Figures = { machine: machine(), model: manifest.name, ...plan };
   const save = async () => {
@@ -92,8 +104,7 @@ export async function run(args: string[]): Promise<void> {
   const bundles = await bundleWorkers();
   try {
     if (values['two-processes']) {
-      const turns = Number(values.turns ?? 2);
-      Object.assign(figures, await twoProcesses({ pack, bundles, manifest, plan, turns, reps: Number(values.reps ?? 5) }));
+      Object.assign(figures, await twoProcesses({ pack, bundles, manifest, plan, turns, reps }));
       await save();
       return;
     }
@@ -101,12 +112,7 @@ export async function run(args: string[]): Promise<void> {
     const several = await start(bundles, pack, plan);
     try {
       for (const line of describePlan(several.workers.plan!, budgetBytes)) console.log(line);
-      const parts = {
-        reps: Number(values.reps ?? 5),
-        kills: Number(values.kills ?? 0),
-        minutes: Number(values.soak ?? 0),
-        duty: Number(values['soak-duty'] ?? 1),
-      };
+      const parts = { reps, kills, minutes, duty };
       await measure(one, several, manifest, { sessions, contextLength, ...parts }, async (found) => {
         Object.assign(figures, found);
         await save();

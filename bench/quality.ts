@@ -10,6 +10,7 @@ import { benchPack } from './engine/model-files.ts';
 import { grid } from './engine/table.ts';
 import { ROOT } from './engine/workerd.ts';
 import { machine } from './machine.ts';
+import { numberOption } from './options.ts';
 import { Comparison } from './quality/comparison.ts';
 
 const HELP = `Usage: npm run bench -- quality [PACK_F32 PACK...] [--text FILE]... [--tokens N] [--json FILE]
@@ -63,13 +64,14 @@ export async function run(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
+  const tokens = numberOption('tokens', values.tokens, { min: 1, whole: true });
   const folders = positionals;
   if (folders.length === 0) for (const type of ['f32', 'q8_0', 'q4_0'] as const) folders.push(await benchPack(smollm2Gguf(), type));
   const texts = values.text ?? defaultTexts();
   const packs = [];
   for (const folder of folders) packs.push(await open(folder));
   const [reference] = packs;
-  const windows = windowsOf(reference!.tokenizer.encode(texts.map((path) => readFileSync(path, 'utf8')).join('\n')), Number(values.tokens));
+  const windows = windowsOf(reference!.tokenizer.encode(texts.map((path) => readFileSync(path, 'utf8')).join('\n')), tokens);
   if (windows.length === 0) throw new Error(`The text has fewer than ${WINDOW} tokens: give a longer one.`);
   const comparisons = packs.map(() => new Comparison(reference!.manifest.tokenCount));
   for (const [i, ids] of windows.entries()) {

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import * as ort from 'onnxruntime-web/wasm';
 import { createClassifier, type Prediction, type Runtime } from '../worker/difficulty/classifier.ts';
 import { machine, median, quantile } from './machine.ts';
+import { fileOption, numberOption } from './options.ts';
 import { HELD_OUT, type LabelledPrompt, readPrompts, withoutOptions } from './routing/dataset.ts';
 import { measure, type Ranking, rank, reliability, resample } from './routing/metrics.ts';
 
@@ -46,8 +47,8 @@ export async function run(args: string[]): Promise<void> {
     if (!values.help) process.exitCode = 1;
     return;
   }
-  const prompts = readPrompts(values.data).filter(({ fold }) => fold === HELD_OUT);
-  const samples = Number(values.samples);
+  const samples = numberOption('samples', values.samples, { min: 1, whole: true });
+  const prompts = readPrompts(fileOption('data', values.data)).filter(({ fold }) => fold === HELD_OUT);
   const times: number[] = [];
   const full = await predictAll(values.model, prompts.map(({ text }) => text), times); // biome-ignore format: one line
   const bare = await predictAll(values.model, prompts.map(({ text }) => withoutOptions(text)), []); // biome-ignore format: one line

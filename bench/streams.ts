@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { type Contender, startBare, startOurs, v8Flags } from './gateway/contenders.ts';
 import type { Target } from './gateway/load.ts';
 import { machine, quantile } from './machine.ts';
+import { numberOption } from './options.ts';
 import { cpuMs, peakMB, residentMB } from './process.ts';
 
 const HELP = `Usage: npm run bench -- streams [--streams N] [--tokens N] [--every MS] [--stuck N] [--json FILE]
@@ -117,8 +118,12 @@ export async function run(args: string[]): Promise<void> {
   } as const;
   const { values } = parseArgs({ args, options });
   if (values.help) return void process.stdout.write(HELP);
-  const { streams, tokens, every, stuck } = values;
-  const sizes = { streams: Number(streams), tokens: Number(tokens), every: Number(every), stuck: Number(stuck) };
+  const sizes = {
+    streams: numberOption('streams', values.streams, { min: 1, whole: true }),
+    tokens: numberOption('tokens', values.tokens, { min: 1, whole: true }),
+    every: numberOption('every', values.every),
+    stuck: numberOption('stuck', values.stuck, { whole: true }),
+  };
   const folder = mkdtempSync(join(tmpdir(), 'nearside-streams-'));
   const origin = new Origin();
   await new Promise<void>((resolve) => origin.server.listen(0, '127.0.0.1', resolve));

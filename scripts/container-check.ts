@@ -10,6 +10,7 @@ import type { EdgeAnswer, EdgeClient, EdgeEvent, EdgeRequest } from '../worker/e
 import { type Image, readImage } from './container/dockerfile.ts';
 import { memoryLimit } from './container/memory-limit.ts';
 import { assemble, peakResident } from './container/root.ts';
+import { whole } from './edge-node/options.ts';
 import { UsageError } from './edge-node/usage-error.ts';
 import { buildServer } from './server/build.ts';
 
@@ -173,7 +174,7 @@ try {
       throw new UsageError('This needs Linux and root: it changes the root folder, the user and the memory limit of what it runs.');
     if ((await status(`http://127.0.0.1:${PORT}/healthz`)) !== 0)
       throw new UsageError(`Port ${PORT}, the image's, is in use: stop what listens there.`);
-    process.exitCode = (await check(values.model, Number(values.memory))) ? 0 : 1;
+    process.exitCode = (await check(values.model, whole('memory', values.memory, 64, 1_000_000))) ? 0 : 1;
   }
 } catch (error) {
   console.error(error instanceof UsageError ? error.message : error);

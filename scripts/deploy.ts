@@ -100,7 +100,7 @@ try {
   await main();
 } catch (error) {
   const usage = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  if (usage) console.error(`${(error as Error).message.split('. ')[0]}; see --help.`);
+  if (usage) console.error(`${(error as Error).message.split(/\.\s/)[0]}; see --help.`);
   else if (error instanceof Error && /^(DeployError|ModelError|HttpError|TransferError)$/.test(error.name)) console.error(error.message);
   else console.error(error);
   process.exitCode = 1;

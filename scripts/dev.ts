@@ -54,7 +54,7 @@ function readOptions(): Options | null {
   try {
     values = parseArgs({ options }).values;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message} See npm run dev -- --help.`);
+    throw new UsageError(`${(error as Error).message.split(/\.\s/)[0]}. See npm run dev -- --help.`);
   }
   if (values.help) return null;
   const port = Number(values.port);

@@ -112,6 +112,6 @@ try {
     process.exitCode = findings.some(({ state }) => state === 'fail') ? 1 : 0;
   }
 } catch (error) {
-  console.error(`${asError(error).message.split('. ')[0]}; see npm run doctor -- --help.`);
+  console.error(`${asError(error).message.split(/\.\s/)[0]}; see npm run doctor -- --help.`);
   process.exitCode = 1;
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { fileOption, numberOption, numbersOption, runOrTell, UsageError } from '../options.ts';
 import { bootstrap, type Interval } from './bootstrap.ts';
 import { chartOf } from './chart.ts';
 import { type Comparison, compare } from './compare.ts';
@@ -31,64 +32,66 @@ sending everything to one side, a fixed length threshold (the best of those trie
 A simulation: what goes in is said in docs/routing-simulation.md. The same input gives the same output.
 `;
 
-const { values } = parseArgs({
-  options: {
-    trace: { type: 'string', default: 'api-mix' },
-    scenario: { type: 'string', default: 'all' },
-    hindsight: { type: 'string', default: '0' },
-    seed: { type: 'string', default: '1000' },
-    svg: { type: 'string' },
-    json: { type: 'string' },
-    markdown: { type: 'boolean', default: false },
-    'break-even': { type: 'boolean' },
-    'pipeline-cost': { type: 'boolean' },
-    pack: { type: 'string' },
-    size: { type: 'string', default: '128+64' },
-    prefill: { type: 'string', default: '110' },
-    decode: { type: 'string', default: '46,67,70' },
-    hop: { type: 'string', default: '1' },
-    load: { type: 'string', default: '4000' },
-    validate: { type: 'boolean' },
-    'edge-pack': { type: 'string' },
-    requests: { type: 'string', default: '40' },
-    help: { type: 'boolean', short: 'h' },
-  },
+const OPTIONS = {
+  trace: { type: 'string', default: 'api-mix' },
+  scenario: { type: 'string', default: 'all' },
+  hindsight: { type: 'string', default: '0' },
+  seed: { type: 'string', default: '1000' },
+  svg: { type: 'string' },
+  json: { type: 'string' },
+  markdown: { type: 'boolean', default: false },
+  'break-even': { type: 'boolean' },
+  'pipeline-cost': { type: 'boolean' },
+  pack: { type: 'string' },
+  size: { type: 'string', default: '128+64' },
+  prefill: { type: 'string', default: '110' },
+  decode: { type: 'string', default: '46,67,70' },
+  hop: { type: 'string', default: '1' },
+  load: { type: 'string', default: '4000' },
+  validate: { type: 'boolean' },
+  'edge-pack': { type: 'string' },
+  requests: { type: 'string', default: '40' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** At least one of something, and a rate that is divided by. */
+const some = { min: 1, whole: true };
+const rate = { over: 0 };
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'];
+
+await runOrTell('npm run sim -- --help', async () => {
+  const { values } = parseArgs({ options: OPTIONS });
+  if (values.help) process.stdout.write(HELP);
+  else if (values['break-even']) (await import('./break-even.ts')).printBreakEven(values.markdown);
+  else if (values['pipeline-cost']) await pipelineCost(values);
+  else if (values.validate) {
+    const requests = numberOption('requests', values.requests, { min: 2, whole: true });
+    const { validate } = await import('./validate.ts');
+    await validate({ pack: values['edge-pack'] ?? null, requests, json: values.json ?? null });
+  } else await simulateAll(values);
 });
 
-if (values.help) process.stdout.write(HELP);
-else if (values['break-even']) (await import('./break-even.ts')).printBreakEven(values.markdown);
-else if (values['pipeline-cost']) await pipelineCost();
-else if (values.validate) {
-  const { validate } = await import('./validate.ts');
-  await validate({ pack: values['edge-pack'] ?? null, requests: number(values.requests), json: values.json ?? null });
-} else await simulateAll();
-
-function numbers(text: string, separator: string, count: number): number[] {
-  const found = text.split(separator).map(Number);
-  if (found.length === count && found.every((value) => value >= 0)) return found;
-  throw new Error(`"${text}" must be ${count === 1 ? 'a number' : `${count} numbers with ${separator} between them`}.`);
-}
-
-function number(text: string): number {
-  return numbers(text, ',', 1)[0]!;
-}
-
-async function pipelineCost(): Promise<void> {
-  if (values.pack === undefined) throw new Error('Name a pack with --pack: how many objects hold it is part of the cost.');
-  const [promptTokens, answerTokens] = numbers(values.size, '+', 2) as [number, number];
-  const decode = numbers(values.decode, ',', 3) as [number, number, number];
-  const [prefill, hopMs, loadMs] = [number(values.prefill), number(values.hop), number(values.load)];
+async function pipelineCost(values: Values): Promise<void> {
+  if (values.pack === undefined) throw new UsageError('--pack is missing: how many objects hold a pack is part of the cost.');
+  const [promptTokens, answerTokens] = numbersOption('size', values.size, '+', 2, some) as [number, number];
+  const decode = numbersOption('decode', values.decode, ',', 3, rate) as [number, number, number];
+  const prefill = numberOption('prefill', values.prefill, rate);
+  const [hopMs, loadMs] = [numberOption('hop', values.hop), numberOption('load', values.load)];
   const { printPipelineCost } = await import('./pipeline-cost-table.ts');
   await printPipelineCost({ pack: values.pack, promptTokens, answerTokens, prefill, decode, hopMs, loadMs, markdown: values.markdown });
 }
 
-async function simulateAll(): Promise<void> {
-  const trace = openTrace(values.trace, number(values.seed));
+async function simulateAll(values: Values): Promise<void> {
+  const seed = numberOption('seed', values.seed, { whole: true });
+  const hindsight = numberOption('hindsight', values.hindsight, { whole: true });
+  const trace = openTrace(values.trace === 'api-mix' ? values.trace : fileOption('trace', values.trace), seed);
   const names = values.scenario === 'all' ? scenarioNames : [values.scenario];
+  for (const name of names) if (!scenarioNames.some((known) => known === name)) fileOption('scenario', name);
   const comparisons: Comparison[] = [];
   if (values.svg) mkdirSync(values.svg, { recursive: true });
   for (const name of names) {
-    const comparison = await compare(readScenario(name), trace, number(values.hindsight));
+    const comparison = await compare(readScenario(name), trace, hindsight);
     comparisons.push(comparison);
     const { title, requests, runs } = comparison;
     console.log(`${values.markdown ? '### ' : ''}${title}\n\n${runs} runs of ${requests} requests of ${trace.name}.\n`);

@@ -52,7 +52,7 @@ export async function main(args: string[], program = PROGRAM): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof Error && EXPECTED.has(error.name)) console.error(error.message);
-    else if (isUsageError(error)) console.error(`${error.message.split('. ')[0]}; see --help.`);
+    else if (isUsageError(error)) console.error(`${error.message.split(/\.\s/)[0]}; see --help.`);
     else console.error(error);
     return 1;
   }

@@ -63,7 +63,7 @@ export function readEdgeOptions(args: string[], program: EdgeProgram): EdgeOptio
   try {
     values = parseArgs({ args, options }).values;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message} See ${program.command} --help.`);
+    throw new UsageError(`${(error as Error).message.split(/\.\s/)[0]}. See ${program.command} --help.`);
   }
   if (values.help) {
     console.log(helpText(program));

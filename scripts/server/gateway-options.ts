@@ -44,7 +44,7 @@ export function readGatewayOptions(args: string[]): GatewayOptions | null {
       },
     }).values;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message} See nearside gateway --help.`);
+    throw new UsageError(`${(error as Error).message.split(/\.\s/)[0]}. See nearside gateway --help.`);
   }
   if (values.help) {
     console.log(HELP);

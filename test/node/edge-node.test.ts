@@ -168,6 +168,7 @@ describe('npm run edge-node', () => {
     const { port } = busy.address() as AddressInfo;
     const cases: [string[], RegExp][] = [
       [[], /^--model PACK_DIR is missing/],
+      [['--port', '-1'], /^Option '--port' argument is ambiguous\. See .* --help\.\n$/],
       [['--model', '/nonexistent'], /\/nonexistent is not a pack/],
       [['--model', pack.folder, '--port', 'x'], /^--port must be a whole number/],
       [['--model', pack.folder, '--threads', '4000'], /^--threads must be/],

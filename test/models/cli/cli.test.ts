@@ -125,6 +125,7 @@ describe('mistakes end with code 1 and one sentence', () => {
     ['a pack where one is already', ['pack', GOLDEN_MODEL, golden], /exists already/],
     ['a folder that is no pack', ['inspect', GOLDEN_MODEL], /is not a pack: it has no manifest\.json\.$/],
     ['no ids', ['logits', golden], /^--ids is missing/],
+    ['a value that looks like an option', ['logits', golden, '--ids', '-1'], /^Option '--ids' argument is ambiguous; see --help\.$/],
     ['an id that is none', ['logits', golden, '--ids', '1,512'], /"512" is not a token id from 0 to 511\.$/],
     ['text for a pack without tokenizer', ['generate', golden, 'Hi'], /^This pack has no tokenizer/],
     [
