@@ -76,10 +76,11 @@ export class Knowledge {
 
   #estimateOrigin(pool: Pool, regions: string[] | null, now: number): OriginEstimate {
     const { model, endpoints, quality } = pool.config;
-    let learned = this.#pools.get(model);
+    const name = regions === null ? model : `${model}\n${regions.join()}`;
+    let learned = this.#pools.get(name);
     if (!learned || now - learned.at > figuresLifetime) {
-      learned = { at: now, figures: learnedOrigin(this.#learned, model, now) };
-      this.#pools.set(model, learned);
+      learned = { at: now, figures: learnedOrigin(this.#learned, model, regions, now) };
+      this.#pools.set(name, learned);
     }
     // What it costs and how much it holds, where the request's data may go.
     const open = pool.within(regions).map(({ config }) => config);

@@ -252,7 +252,10 @@ export class Attempt {
   #learn(
     { expected }: Chosen,
     run: Run,
-    seen: Omit<Outcome, 'at' | 'key' | 'kind' | 'route' | 'model' | 'predicted' | 'totalMs' | 'promptTokens' | 'pool' | 'free' | 'asleep'>,
+    seen: Omit<
+      Outcome,
+      'at' | 'key' | 'kind' | 'route' | 'model' | 'predicted' | 'totalMs' | 'promptTokens' | 'pool' | 'free' | 'asleep' | 'regions'
+    >,
   ): void {
     const { now } = this.#gateway.world.clock;
     const { key, kind, promptTokens } = this.#placed.request;
@@ -266,6 +269,7 @@ export class Attempt {
       predicted: predicted?.line ?? null,
       totalMs: now - run.startedAt,
       promptTokens,
+      regions: null,
       asleep:
         run.route === 'origin' && predicted && seen.end !== 'failed'
           ? wasAsleep(this.#placed.estimates.origins[0]!, predicted.line, { ...seen, totalMs: now - run.startedAt })

@@ -65,7 +65,8 @@ export class Outcomes {
     const { caller: key } = call;
     const ttftMs = placement.request.stream ? actual.ttftMs : null;
     const predicted = expected?.line ?? null;
-    this.#background(this.#learnLater({ ...actual, ...traffic, at: Date.now(), key, kind: features.kind, ttftMs, predicted }));
+    const regions = policy.residency.originRegions;
+    this.#background(this.#learnLater({ ...actual, ...traffic, regions, at: Date.now(), key, kind: features.kind, ttftMs, predicted }));
   }
 
   async #learnLater(outcome: Outcome): Promise<void> {

@@ -146,6 +146,8 @@ export interface Outcome {
   /** The pool that was chosen or could have been (`expected.origin`), and whether the edge could have answered as well. Null, false: no pool. */
   pool: string | null;
   free: boolean;
+  /** The only regions whose nodes could answer it, as its data may go nowhere else; null for all. */
+  regions: string[] | null;
   /** The pool had to be started for it (true), or was up although nobody had been heard of for longer than a node is kept (false); null: it says nothing of that. */
   asleep: boolean | null;
   /** It met no queue and no start, as far as known: only then times say something about rates. */

@@ -24,21 +24,29 @@ interface LearnedRoute {
   escalationRate: number | null;
 }
 
-interface LearnedPool extends LearnedRoute {
+interface LearnedAnswers extends LearnedRoute {
   /** Time to first token, as the gateway sees it, over tokens of prompt. */
   ttft: Regression;
   tpotMs: number | null;
-  committed: Traffic;
-  free: Traffic;
   /** Part of the answers after a long silence that had to wait for a start, and when the last of them came; null before the first. */
   asleep: { part: number; at: number } | null;
 }
 
+interface LearnedPool extends LearnedAnswers {
+  committed: Traffic;
+  free: Traffic;
+  /** The same of the answers to requests that could go to the same regions only, by these; the least recently used first. */
+  byRegions: ReadonlyMap<string, LearnedAnswers>;
+}
+
 const nothing: LearnedRoute = { asOf: 0, ttftRatio: emptySketch, totalRatio: emptySketch, serviceMs: null, escalationRate: null };
+
+const noAnswers: LearnedAnswers = { ...nothing, ttft: noRegression, tpotMs: null, asleep: null };
 
 export const nothingLearned: Learned = { edge: nothing, pools: new Map(), lengths: new Map() };
 
 const mostPools = 64;
+const mostRegions = 16;
 /** An answer of fewer tokens says little about the time per token. */
 const leastTokensForTpot = 4;
 /** With fewer outcomes the prior's spread is the better guess. */
@@ -85,7 +93,7 @@ function learnedPools(pools: Learned['pools'], outcome: Outcome): Learned['pools
   const { pool: model, route, at, free } = outcome;
   if (model === null) return pools;
   const known = pools.get(model) ?? newPool(at);
-  const answered = route === 'origin' && outcome.model === model ? learnedAnswer(known, outcome) : known;
+  const answered = route === 'origin' && outcome.model === model ? learnedOfPool(known, outcome) : known;
   const next = new Map(pools);
   next.delete(model);
   next.set(model, {
@@ -99,17 +107,21 @@ function learnedPools(pools: Learned['pools'], outcome: Outcome): Learned['pools
 
 function newPool(at: number): LearnedPool {
   const { committedPerSecond, freePerSecond } = originPriors;
-  return {
-    ...nothing,
-    ttft: noRegression,
-    tpotMs: null,
-    committed: steady(committedPerSecond, at),
-    free: steady(freePerSecond, at),
-    asleep: null,
-  };
+  return { ...noAnswers, committed: steady(committedPerSecond, at), free: steady(freePerSecond, at), byRegions: new Map() };
 }
 
-function learnedAnswer(pool: LearnedPool, outcome: Outcome): LearnedPool {
+function learnedOfPool(pool: LearnedPool, outcome: Outcome): LearnedPool {
+  const name = nameOf(outcome.regions);
+  const byRegions = new Map(pool.byRegions);
+  byRegions.delete(name);
+  byRegions.set(name, learnedAnswer(pool.byRegions.get(name) ?? noAnswers, outcome));
+  if (byRegions.size > mostRegions) byRegions.delete(byRegions.keys().next().value!);
+  return { ...learnedAnswer(pool, outcome), byRegions };
+}
+
+const nameOf = (regions: string[] | null): string => (regions === null ? '' : regions.toSorted().join());
+
+function learnedAnswer<T extends LearnedAnswers>(pool: T, outcome: Outcome): T {
   const next = { ...learnedRoute(pool, outcome), asleep: learnedSleep(pool, outcome) };
   const { end, undisturbed, ttftMs, totalMs, promptTokens, completionTokens } = outcome;
   if (!undisturbed || ttftMs === null || (end !== 'stop' && end !== 'length')) return next;
@@ -118,7 +130,7 @@ function learnedAnswer(pool: LearnedPool, outcome: Outcome): LearnedPool {
   return next;
 }
 
-function learnedSleep({ asleep }: LearnedPool, outcome: Outcome): LearnedPool['asleep'] {
+function learnedSleep({ asleep }: LearnedAnswers, outcome: Outcome): LearnedAnswers['asleep'] {
   if (outcome.asleep === null) return asleep;
   const before = asleep?.part ?? 1 - originPriors.gpuWarmth;
   return { part: before + asleepSmoothing * ((outcome.asleep ? 1 : 0) - before), at: outcome.at };
@@ -151,19 +163,27 @@ export function learnedEdge({ edge }: Learned): Snapshot<EdgeFigures> | null {
 /**
  * The figures of a pool that outcomes tell, where its monitor's come before them in the list for `estimateOrigin`: those of how fast it is, as of the last answer,
  * and those of the traffic, as of now. How much of the time to first token is the way there is assumed, as outcomes tell both together.
+ * @param regions where the request may go, null for all: what answers to such requests told comes first, and what they do not tell is taken from all of the pool's
  */
-export function learnedOrigin(learned: Learned, model: string, now: number): Snapshot<OriginFigures>[] {
+export function learnedOrigin(learned: Learned, model: string, regions: string[] | null, now: number): Snapshot<OriginFigures>[] {
   const pool = learned.pools.get(model);
   if (!pool) return [];
   const traffic = { committedPerSecond: rateOf(pool.committed, now), freePerSecond: rateOf(pool.free, now) };
-  const snapshots: Snapshot<OriginFigures>[] = [{ asOf: now, values: traffic }];
-  if (pool.asleep) snapshots.push({ asOf: pool.asleep.at, values: { asleep: pool.asleep.part } });
-  if (pool.asOf === 0) return snapshots;
-  const { asOf, tpotMs, serviceMs } = pool;
-  const line = lineOf(pool.ttft);
+  const there = pool.byRegions.get(nameOf(regions));
+  if (!there) return [{ asOf: now, values: traffic }, ...figuresOf(pool)];
+  // That a node elsewhere is up says nothing of those there.
+  const elsewhere = figuresOf(pool).map(({ asOf, values }) => ({ asOf, values: { ...values, busy: null } }));
+  return [{ asOf: now, values: traffic }, ...figuresOf(there), ...elsewhere];
+}
+
+function figuresOf(answers: LearnedAnswers): Snapshot<OriginFigures>[] {
+  const { asOf, asleep, ttft, tpotMs, serviceMs } = answers;
+  const snapshots: Snapshot<OriginFigures>[] = asleep ? [{ asOf: asleep.at, values: { asleep: asleep.part } }] : [];
+  if (asOf === 0) return snapshots;
+  const line = lineOf(ttft);
   const way = line && Math.min(originPriors.roundTripMs, line.base / 2);
   const speed = line && { roundTripMs: way, ttftBaseMs: Math.max(1, line.base - way!), ttftMsPerToken: line.slope };
-  snapshots.push({ asOf, values: { ...speed, tpotMs, serviceMs, busy: true, ...spreads(pool) } });
+  snapshots.push({ asOf, values: { ...speed, tpotMs, serviceMs, busy: true, ...spreads(answers) } });
   return snapshots;
 }
 

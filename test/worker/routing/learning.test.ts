@@ -25,6 +25,7 @@ const usual: Outcome = {
   end: 'stop',
   pool: 'big',
   free: false,
+  regions: null,
   asleep: null,
   undisturbed: true,
 };
@@ -36,11 +37,11 @@ function taught(count: number, outcome: (i: number) => Partial<Outcome>, learned
   return learned;
 }
 
-const origin = (learned: Learned, now = start + 200_000) =>
+const origin = (learned: Learned, now = start + 200_000, regions: string[] | null = null) =>
   estimateOrigin(
     { model: 'big', failure: null },
     { price: unknownOriginPrice, contextTokens: null, regions: [null], quality: 1 },
-    learnedOrigin(learned, 'big', now),
+    learnedOrigin(learned, 'big', regions, now),
     now,
   );
 const edge = (learned: Learned, now = start + 200_000) =>
@@ -111,6 +112,46 @@ describe('times of an origin', () => {
     expect(Math.abs(tpotMs - 12)).toBeLessThan(1);
     expect(warmth).toBeGreaterThan(0.99);
     expect(measured).toBe(true);
+  });
+
+  it('are those of the regions where the request may go, as far as there were answers from there', () => {
+    const far = { regions: ['na'], ttftMs: 900, totalMs: 900 + 19 * 40 };
+    const learned = taught(120, (i) => (i % 2 ? { regions: ['eu'] } : far));
+    const firstToken = (regions: string[] | null) => {
+      const { roundTripMs, ttftBaseMs, ttftMsPerToken } = origin(learned, start + 200_000, regions);
+      return roundTripMs + ttftBaseMs + 100 * ttftMsPerToken;
+    };
+    expect(firstToken(['eu'])).toBeLessThan(360);
+    expect(firstToken(['na'])).toBeGreaterThan(750);
+    expect(origin(learned, start + 200_000, ['na']).tpotMs / origin(learned, start + 200_000, ['eu']).tpotMs).toBeGreaterThan(2);
+    // Where nobody has answered yet, what is known of the pool is the best guess.
+    expect(origin(learned, start + 200_000, ['asia'])).toEqual(origin(learned));
+    expect(origin(learned, start + 200_000, ['asia']).measured).toBe(true);
+  });
+
+  it('that one answer of a region does not tell are those of the pool', () => {
+    const learned = learn(
+      taught(50, () => ({ totalMs: 300 + 19 * 30 })),
+      { ...usual, at: start + 60_000, regions: ['eu'], completionTokens: 1, totalMs: 300 },
+    );
+    expect(origin(learned, start + 61_000, ['eu']).tpotMs).toBeCloseTo(origin(learned, start + 61_000).tpotMs, 0);
+  });
+
+  it('a node that was up elsewhere may be down here', () => {
+    const gpu = { price: unknownOriginPrice, contextTokens: null, regions: ['eu', 'na'], quality: 1 };
+    const warmth = (learned: Learned, region: string, now: number) =>
+      estimateOrigin({ model: 'big', failure: null }, gpu, learnedOrigin(learned, 'big', [region], now), now).warmth;
+    const learned = learn(
+      taught(1, () => ({ regions: ['eu'] })),
+      { ...usual, at: start + 3_600_000, regions: ['na'] },
+    );
+    const [here, there] = ['na', 'eu'].map((region) => warmth(learned, region, start + 3_601_000)) as [number, number];
+    expect(here).toBeGreaterThan(0.99);
+    expect(there).toBeLessThan(here);
+  });
+
+  it('are kept for so many sets of regions and no more', () => {
+    expect(taught(100, (i) => ({ regions: [`r${i}`] })).pools.get('big')!.byRegions.size).toBe(16);
   });
 
   it('are not bent by prompts that are all alike', () => {
