@@ -26,7 +26,8 @@ export interface Kernel {
 
   /** The following are called by tests only; the layers call them inside the module. */
   causalConv(u: number, state: number, weight: number, position: number, taps: number, channels: number): void;
-  deltaRule(s: number, q: number, k: number, v: number, decay: number, beta: number, out: number, keyDim: number, valueDim: number): void;
+  /** model, state, position, rows `first` to `next` - 1, heads `head` to `headEnd` - 1. */
+  deltaRule(model: number, state: number, position: number, first: number, next: number, head: number, headEnd: number): void;
   roundByNorm(x: number, n: number): number;
   storeKey(k: number, share: number, position: number, n: number): void;
   storeValue(v: number, share: number, position: number, n: number): void;

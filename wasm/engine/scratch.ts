@@ -35,7 +35,7 @@ export interface Scratch {
 
 const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
 
-type Shared = 'q' | 'k' | 'v' | 'qkv' | 'z' | 'b' | 'a' | 'gate' | 'up';
+type Shared = 'q' | 'k' | 'v' | 'qkv' | 'z' | 'b' | 'a' | 'factors' | 'gate' | 'up';
 
 /** Floats per row of the buffers of attention, of DeltaNet and of the MLP, which never run at the same time. */
 function sharedWidths(config: ModelConfig): [Shared, number][][] {
@@ -55,6 +55,7 @@ function sharedWidths(config: ModelConfig): [Shared, number][][] {
       ['z', values],
       ['b', gates],
       ['a', gates],
+      ['factors', (linear?.valueHeads ?? 0) * 16],
     ],
     [
       ['gate', intermediateSize],

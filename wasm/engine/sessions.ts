@@ -7,6 +7,9 @@ import type { LayerPlaces } from './weights.ts';
 /** Positions in a KV page (wasm/kernel/model.ts). */
 export const PAGE = 64;
 
+/** Positions after which the delta rule's state is written (wasm/kernel/delta-rule.ts). */
+const GROUP = 4;
+
 export interface Session {
   id: string;
   /** Tokens seen. */
@@ -55,11 +58,12 @@ export function stateLayout(config: ModelConfig, { layers }: StageSpec, contextL
   return { contextLength, runs, pageBytes: runs * PAGE * headBytes, tableBytes, recurrentBytes, places };
 }
 
-/** Convolution state [taps - 1, channels] and S, keyDim * valueDim for each value head. */
+/** Convolution state [taps - 1, channels], S of each value head, and k, e and decay of a group's positions (wasm/kernel/delta-rule.ts). */
 function linearStateBytes({ linear }: ModelConfig): number {
   if (!linear) throw new Error('The configuration has linear attention layers but no shapes for them.');
-  const channels = 2 * linear.keyHeads * linear.keyDim + linear.valueHeads * linear.valueDim;
-  return 4 * ((linear.convKernel - 1) * channels + linear.valueHeads * linear.keyDim * linear.valueDim);
+  const [keys, values] = [linear.keyHeads * linear.keyDim, linear.valueHeads * linear.valueDim];
+  const convolution = (linear.convKernel - 1) * (2 * keys + values);
+  return 4 * (convolution + linear.keyDim * values + GROUP * (keys + values + linear.valueHeads));
 }
 
 /** The open sessions and their memory. */

@@ -5,7 +5,7 @@ import { StageError } from './stage.ts';
  * A session as bytes: magic, identity of the stage, position and whether a last hidden state follows (four 32-bit words), the hidden state, the recurrent
  * state, then the pages of keys and values.
  */
-const MAGIC = 0x3353534e; // "NSS3"
+const MAGIC = 0x3453534e; // "NSS4"
 const HEADER_BYTES = 16;
 
 /** Pieces of memory that make up a session's state, in the order of a snapshot. */

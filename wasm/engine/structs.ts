@@ -6,7 +6,8 @@ export const MATRIX = ['type', 'rows', 'columns', 'partCount', 'parts'] as const
 export const MODEL = [
   ...(['hidden', 'intermediate', 'heads', 'kvHeads', 'headDim', 'rotaryDim', 'epsilon', 'gated', 'int16Kv'] as const),
   ...(['keyHeads', 'valueHeads', 'keyDim', 'valueDim', 'taps'] as const),
-  ...(['x', 'normed', 'q', 'k', 'v', 'mixed', 'running', 'scores', 'sums', 'qkv', 'z', 'b', 'a', 'gate', 'up', 'cos', 'sin'] as const),
+  ...(['x', 'normed', 'q', 'k', 'v', 'mixed', 'running', 'scores', 'sums'] as const),
+  ...(['qkv', 'z', 'b', 'a', 'factors', 'gate', 'up', 'cos', 'sin'] as const),
 ] as const;
 export const LAYER = [
   ...(['inputNorm', 'postNorm', 'gateProj', 'upProj', 'downProj'] as const),

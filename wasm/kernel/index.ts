@@ -5,7 +5,8 @@
  * it chooses from, logits.ts.
  */
 export { checksum } from './checksum';
-export { causalConv, deltaRule } from './delta';
+export { causalConv } from './delta';
+export { deltaRule } from './delta-rule';
 export { embedRow } from './embed';
 export { addSums, multiply, roundByNorm, roundWeights, scoresFrom, storeKey, storeValue } from './kv-int16';
 export { finalNorm, mixer, mlp } from './layer';

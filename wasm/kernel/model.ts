@@ -61,6 +61,8 @@ export const Q4_0 = 2;
   z: usize;
   b: usize;
   a: usize;
+  /** DeltaNet: what positions are computed with [valueHeads, M, 16] (delta-rule.ts). */
+  factors: usize;
   /** MLP [M, intermediate]. */
   gate: usize;
   up: usize;

@@ -9,7 +9,8 @@ import { int32SumsAreFaster } from './product-q4-relaxed';
 import { barrier, JOB, jobBegins, jobEnds, member, team } from './team';
 
 export { checksum } from './checksum';
-export { causalConv, deltaRule } from './delta';
+export { causalConv } from './delta';
+export { deltaRule } from './delta-rule';
 export { embedRow } from './embed';
 export { addSums, multiply, roundByNorm, roundWeights, scoresFrom, storeKey, storeValue } from './kv-int16';
 export { largestK, logSumExp } from './logits';
