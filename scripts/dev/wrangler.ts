@@ -6,22 +6,26 @@ const STOP_MS = 5000;
 
 /**
  * Runs wrangler until it ends, this process is told to stop (SIGINT, SIGTERM, SIGHUP) or its parent is gone, and never leaves a process of it behind. It gets a process group of its
- * own: a terminal's Ctrl-C then reaches it once, from here, and what remains of it can be killed as a group.
+ * own: a terminal's Ctrl-C then reaches it once, from here, and what remains of it can be killed as a group. What it complains of once it is told to stop is not shown: esbuild's
+ * process, which loses wrangler in the middle of a build, ends with a trace of all its threads.
  * @returns the exit code: 0 after a signal
  */
 export async function runWrangler(root: string, args: string[]): Promise<number> {
+  // It would look at where its complaints go, which is not a terminal any more.
+  const colour = process.stdout.isTTY && process.stderr.isTTY && !process.env.NO_COLOR ? { FORCE_COLOR: '1' } : {};
   const child = spawn(process.execPath, [join(root, 'node_modules/wrangler/bin/wrangler.js'), ...args], {
     cwd: root,
     detached: true,
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'inherit', 'pipe'],
     // Nothing here needs the network: no usage statistics, and no look-up of where this machine is.
-    env: { WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false', ...process.env },
+    env: { WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false', ...colour, ...process.env },
   });
   const exited = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', resolve);
   });
   let stopping = false;
+  child.stderr.on('data', (chunk: Buffer) => stopping || process.stderr.write(chunk));
   const killGroup = (signal: NodeJS.Signals) => {
     try {
       process.kill(-child.pid!, signal);
