@@ -2,7 +2,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Contender, cores, startBare, startLeast, startOrigin, startOurs, startPortkey, v8Flags } from './gateway/contenders.ts';
+import {
+  type Contender,
+  cores,
+  startBare,
+  startLeast,
+  startOrigin,
+  startOurs,
+  startOursChoosing,
+  startPortkey,
+  startPortkeyChoosing,
+  v8Flags,
+} from './gateway/contenders.ts';
 import { Figures } from './gateway/figures.ts';
 import { chatBody, Load } from './gateway/load.ts';
 import { profileOurs } from './gateway/profile.ts';
@@ -14,9 +25,10 @@ import { cpuMs, peakMB, residentMB } from './process.ts';
 const HELP = `Usage: npm run bench -- gateway [--quick] [--rounds N] [--profile] [--json FILE]
 
 What a gateway adds to a call: the deployed bundle on workerd serve, beside the origin asked directly, a Worker of ten lines that only passes on,
-one that does the least that a gateway must (key, request and answer as JSON), and Portkey's gateway (from npm, into .cache/bench/peers). The origin is a
-server of ours that takes no time. Each contender runs on one core, the origin and the load on the other. They take turns in every round; a figure is the
-median of the rounds' figures, with the smallest and the largest. About five minutes.
+one that does the least that a gateway must (key, request and answer as JSON), and Portkey's gateway (from npm, into .cache/bench/peers): as
+it is when it is only told where to send a request, and with as many of our duties as it has settings for, beside ours with as many endpoints. The origin is a
+server of ours that takes no time, and then 20 ms, which is quick for a GPU's whole answer. Each contender runs on one core, the origin and the load on the other.
+They take turns in every round; a figure is the median of the rounds' figures, with the smallest and the largest. About seven minutes.
 
   --quick       two short rounds, without memory
   --rounds N    rounds (6)
@@ -33,6 +45,8 @@ interface Sizes {
 
 const WHOLE = chatBody('And War and Peace?', false);
 const LONG = chatBody('And War and Peace?', false, 64_000);
+/** The shortest whole answer of a quick GPU node is hardly there sooner. */
+const SLOW = chatBody('And War and Peace? (takes 20 ms)', false);
 const CLIENTS = 32;
 const PACED_MS = 40;
 
@@ -62,16 +76,19 @@ export async function run(args: string[]): Promise<void> {
 }
 
 async function compare(folder: string, originUrl: string, running: Contender[], sizes: Sizes, json?: string): Promise<void> {
-  const portkey = await startPortkey(originUrl);
+  const [portkey, portkeyChoosing] = [await startPortkey(originUrl), await startPortkeyChoosing(originUrl)];
   running.push(await startBare(join(folder, 'bare'), originUrl), await startLeast(join(folder, 'least'), originUrl));
   running.push(await startOurs(join(folder, 'ours'), originUrl));
   if (typeof portkey === 'string') console.log(`Portkey is left out: ${portkey}.`);
   else running.push(portkey);
+  running.push(await startOursChoosing(join(folder, 'ours-choosing'), originUrl));
+  if (typeof portkeyChoosing !== 'string') running.push(portkeyChoosing);
   const figures = new Figures();
   const before = loadavg()[0]!;
   const lines = running.map((contender) => ({ contender, load: new Load(contender.target) }));
   for (const { load } of lines) await warmUp(load, sizes);
-  for (const { contender, load } of lines) if (sizes.memoryStreams > 0) await measureMemory(contender, load, sizes.memoryStreams, figures);
+  for (const { contender, load } of lines)
+    if (sizes.memoryStreams > 0 && !contender.wholeOnly) await measureMemory(contender, load, sizes.memoryStreams, figures);
   for (let round = 0; round < sizes.rounds; round++) {
     // Everyone is the first in turn.
     for (let i = 0; i < lines.length; i++) {
@@ -95,19 +112,23 @@ async function warmUp(load: Load, { share }: Sizes): Promise<void> {
   await load.streams(CLIENTS, 1, 50, 4);
 }
 
-async function measureRound({ name, pid }: Contender, load: Load, share: number, figures: Figures): Promise<void> {
-  const timed = async (scenario: string, clients: number, each: number, pauseMs: number, body = WHOLE) => {
+async function measureRound({ name, pid, wholeOnly }: Contender, load: Load, share: number, figures: Figures): Promise<void> {
+  const timed = async (scenario: string, clients: number, each: number, pauseMs: number, body = WHOLE, byTheClock = false) => {
     const cpu = pid === null ? 0 : cpuMs(pid);
-    const { ms, seconds } = await load.whole(body, clients, each, pauseMs);
+    const { ms, seconds } = await load.whole(body, clients, each, pauseMs, byTheClock);
     figures.add(name, scenario, 'p50 ms', quantile(ms, 0.5));
     figures.add(name, scenario, 'p99 ms', quantile(ms, 0.99));
     figures.add(name, scenario, 'requests/s', ms.length / seconds);
     if (pid !== null) figures.add(name, scenario, 'CPU ms', (cpuMs(pid) - cpu) / ms.length);
   };
   await timed('1 client', 1, 800 / share, 0);
-  await timed('1 client, 64 kB', 1, 120 / share, 0, LONG);
   await timed('32 clients, paced', CLIENTS, 40 / share, PACED_MS);
+  if (wholeOnly) return;
+  await timed('32 clients, by the clock', CLIENTS, 40 / share, PACED_MS, WHOLE, true);
+  await timed('1 client, 64 kB', 1, 120 / share, 0, LONG);
   await timed('32 clients, flat out', CLIENTS, 120 / share, 0);
+  await timed('1 client, origin takes 20 ms', 1, 80 / share, 0, SLOW);
+  await timed('32 clients, paced, origin takes 20 ms', CLIENTS, 28 / share, PACED_MS, SLOW);
   const streamed = async (scenario: string, clients: number, each: number, tokens: number, everyMs: number) => {
     const cpu = pid === null ? 0 : cpuMs(pid);
     const seen = await load.streams(clients, each, tokens, everyMs);

@@ -16,9 +16,14 @@ export const BARE = 'bare Worker';
 export const LEAST = 'least Worker';
 export const OURS = 'Nearside';
 export const PORTKEY = 'Portkey';
+/** Both choose between two endpoints, retry and time out: what ours always does, and Portkey where it is told to. */
+export const OURS_CHOOSING = 'Nearside, two endpoints';
+export const PORTKEY_CHOOSING = 'Portkey, two targets';
 
 export interface Contender {
   name: string;
+  /** It is there for whole answers only. */
+  wholeOnly?: boolean;
   target: Target;
   /** Its process; null for the origin alone. */
   pid: number | null;
@@ -69,19 +74,51 @@ async function startModule(
 }
 
 /** The bundle that is deployed, with a key to be shown. */
-export async function startOurs(folder: string, originUrl: string, inspector = false): Promise<Contender & { inspectorUrl: string }> {
+export function startOurs(folder: string, originUrl: string, inspector = false): Promise<Contender & { inspectorUrl: string }> {
+  return startBundle(OURS, folder, [originUrl], inspector);
+}
+
+/** The same with a pool of two endpoints, which are one origin by two names. */
+export async function startOursChoosing(folder: string, originUrl: string): Promise<Contender> {
+  return { ...(await startBundle(OURS_CHOOSING, folder, namesOf(originUrl), false)), wholeOnly: true };
+}
+
+const namesOf = (originUrl: string): string[] => [originUrl, originUrl.replace('127.0.0.1', 'localhost')];
+
+async function startBundle(name: string, folder: string, originUrls: string[], inspector: boolean) {
   mkdirSync(folder, { recursive: true });
   const variables = {
     NEARSIDE_API_KEYS: keyDigest,
-    NEARSIDE_ORIGINS: JSON.stringify([{ model: 'pool', endpoints: [{ url: `${originUrl}/v1` }] }]),
+    NEARSIDE_ORIGINS: JSON.stringify([{ model: 'pool', endpoints: originUrls.map((url) => ({ url: `${url}/v1` })) }]),
   };
   const server = await serveGateway(folder, variables, { launcher: cores.contender, inspector, v8Flags });
   const target = { port: server.port, path, headers: withKey };
-  return { name: OURS, target, pid: server.process.pid!, stop: server.stop, inspectorUrl: server.inspectorUrl };
+  return { name, target, pid: server.process.pid!, stop: server.stop, inspectorUrl: server.inspectorUrl };
 }
 
-/** Portkey's gateway under this Node. Answers why it is not there when it cannot be installed. */
-export async function startPortkey(originUrl: string): Promise<Contender | string> {
+/**
+ * Portkey's gateway under this Node, told by headers where to send a request. Nothing else is asked of it: it chooses nothing, retries nothing and waits as long as it takes.
+ * Answers why it is not there when it cannot be installed.
+ */
+export function startPortkey(originUrl: string): Promise<Contender | string> {
+  const headers = { authorization: `Bearer ${key}`, 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${originUrl}/v1` };
+  return startPortkeyWith(PORTKEY, headers);
+}
+
+/**
+ * The same with as many of our gateway's duties as its configuration has, as its documentation has them set (portkey.ai/docs: AI gateway, load balancing, automatic retries,
+ * request timeouts; a self-hosted gateway takes a configuration by this header): a choice by weight between two targets, which are one origin by two names, two
+ * retries after the same statuses as ours, and a time limit, which is ours. It checks no key, balances without looking at load, and writes no log.
+ */
+export async function startPortkeyChoosing(originUrl: string): Promise<Contender | string> {
+  const targets = namesOf(originUrl).map((url) => ({ provider: 'openai', api_key: key, custom_host: `${url}/v1`, weight: 0.5 }));
+  const retry = { attempts: 2, on_status_codes: [408, 429, 500, 502, 503, 504] };
+  const config = { strategy: { mode: 'loadbalance' }, retry, request_timeout: 600_000, targets };
+  const started = await startPortkeyWith(PORTKEY_CHOOSING, { 'x-portkey-config': JSON.stringify(config) });
+  return typeof started === 'string' ? started : { ...started, wholeOnly: true };
+}
+
+async function startPortkeyWith(name: string, headers: Record<string, string>): Promise<Contender | string> {
   const missing = installPeer('portkey');
   if (missing) return missing;
   const port = await freePort();
@@ -98,8 +135,7 @@ export async function startPortkey(originUrl: string): Promise<Contender | strin
     await kill(child);
     return 'it does not listen';
   }
-  const headers = { authorization: `Bearer ${key}`, 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${originUrl}/v1` };
-  return { name: PORTKEY, target: { port, path, headers }, pid: child.pid!, stop: () => kill(child) };
+  return { name, target: { port, path, headers }, pid: child.pid!, stop: () => kill(child) };
 }
 
 async function kill(child: ChildProcess): Promise<void> {

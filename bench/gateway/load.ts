@@ -28,20 +28,24 @@ export class Load {
   }
 
   /**
-   * Whole answers: so many requests by each client, one after the other, `pauseMs` apart.
+   * Whole answers: so many requests by each client, one after the other.
+   * @param pauseMs between an answer and the next request; by the clock, from one request to the next one. Clients that pause after their answers meet behind every
+   *   wait that several of them share, and stay together from then on; by the clock they stay apart
    * @returns how long each took, milliseconds, and how long it took altogether, seconds
    */
-  async whole(body: string, clients: number, each: number, pauseMs = 0): Promise<{ ms: number[]; seconds: number }> {
+  async whole(body: string, clients: number, each: number, pauseMs = 0, byTheClock = false): Promise<{ ms: number[]; seconds: number }> {
     const ms: number[] = [];
     const start = performance.now();
     await together(clients, async (client) => {
       // Not all at once.
       if (pauseMs > 0) await pause((pauseMs * client) / clients);
+      const begun = performance.now();
       for (let i = 0; i < each; i++) {
         const sent = performance.now();
         await drain(await this.#ask(body));
-        ms.push(performance.now() - sent);
-        if (pauseMs > 0) await pause(pauseMs);
+        const answered = performance.now();
+        ms.push(answered - sent);
+        if (pauseMs > 0) await pause(byTheClock ? Math.max(0, begun + (i + 1) * pauseMs - answered) : pauseMs);
       }
     });
     return { ms, seconds: (performance.now() - start) / 1000 };

@@ -2,8 +2,9 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /**
- * A model server that takes no time, in a process of its own: it must be nobody's bottleneck, so it looks for its orders in the body without parsing it.
- * `tokens N every MS` in a message gets N streamed tokens with the moment of their sending; anything else one answer. Prints its port.
+ * A model server that takes no time unless it is told to, in a process of its own: it must be nobody's bottleneck, so it looks for its orders in the body without parsing it.
+ * `tokens N every MS` in a message gets N streamed tokens with the moment of their sending; anything else one answer, and `takes MS` that answer so much later. Prints its
+ * port.
  */
 const text = 'All happy families are alike; each unhappy family is unhappy in its own way. '.repeat(10);
 const answer = Buffer.from(
@@ -45,9 +46,13 @@ const server = createServer((incoming, response) => {
   const parts: Buffer[] = [];
   incoming.on('data', (part) => parts.push(part));
   incoming.on('end', () => {
-    const order = /tokens (\d+) every (\d+)/.exec(Buffer.concat(parts).toString('latin1'));
-    if (order) sendTokens(response, Number(order[1]), Number(order[2]));
-    else response.writeHead(200, answerHead).end(answer);
+    const body = Buffer.concat(parts).toString('latin1');
+    const order = /tokens (\d+) every (\d+)/.exec(body);
+    if (order) return sendTokens(response, Number(order[1]), Number(order[2]));
+    const takes = /takes (\d+) ms/.exec(body);
+    const send = () => response.writeHead(200, answerHead).end(answer);
+    if (takes) setTimeout(send, Number(takes[1]));
+    else send();
   });
 });
 server.keepAliveTimeout = 0;
