@@ -6,7 +6,8 @@ const jsonType = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 
 /**
  * Reads a request's JSON body. The limit holds whatever Content-Length says; without one, reading stops at the first byte too many.
- * Throws 415 for another content type, 413 over `maxBytes`, 400 for anything that is not JSON in UTF-8.
+ * Throws 415 for another content type and for a body that is compressed, 413 over `maxBytes`, 400 for anything that is not JSON in UTF-8 or breaks off, and the
+ * signal's reason when the client has left.
  */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   const contentType = request.headers.get('content-type') ?? '';
@@ -17,10 +18,17 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
       `Send the body as application/json, not ${contentType ? `'${contentType}'` : 'without a Content-Type'}.`,
     );
   }
+  const encoding = request.headers.get('content-encoding') ?? 'identity';
+  if (encoding.toLowerCase() !== 'identity') {
+    const headers = { 'accept-encoding': 'identity' };
+    throw new ApiError(415, 'unsupported_media_type', `Send the body as it is, not with Content-Encoding '${encoding}'.`, { headers });
+  }
   const announced = request.headers.get('content-length');
   if (Number(announced ?? 0) > maxBytes) throw tooLarge(maxBytes);
   // No HTTP body is longer than its Content-Length says, and to read it in one go is much faster than in chunks.
-  const bytes = announced === null ? await readChunks(request, maxBytes) : await request.arrayBuffer();
+  const bytes = await (announced === null ? readChunks(request, maxBytes) : request.arrayBuffer()).catch((error: unknown) => {
+    throw brokenOff(request, error);
+  });
   if (bytes.byteLength > maxBytes) throw tooLarge(maxBytes);
   try {
     return JSON.parse(decoder.decode(bytes));
@@ -38,6 +46,12 @@ async function readChunks(request: Request, maxBytes: number): Promise<Uint8Arra
     chunks.push(chunk);
   }
   return concat(chunks);
+}
+
+/** What reading has thrown is about the connection, and nobody's fault here. */
+function brokenOff({ signal }: Request, error: unknown): unknown {
+  if (error instanceof ApiError) return error;
+  return signal.aborted ? signal.reason : new ApiError(400, 'invalid_request', 'The body broke off before its end.', { cause: error });
 }
 
 function tooLarge(maxBytes: number): ApiError {

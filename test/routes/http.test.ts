@@ -85,6 +85,33 @@ describe('bodies', () => {
     expect((await post(new Uint8Array([123, 125]), {})).status).toBe(415);
   });
 
+  it('415 for one that is compressed, which nobody unpacks', async () => {
+    const packed = await new Response(new Blob(['{}']).stream().pipeThrough(new CompressionStream('gzip'))).arrayBuffer();
+    const response = await post(packed, { ...json, 'content-encoding': 'gzip' });
+    expect(response.headers.get('accept-encoding')).toBe('identity');
+    expect(await failure(response)).toMatchObject({
+      status: 415,
+      code: 'unsupported_media_type',
+      message: expect.stringContaining('gzip'),
+    });
+    expect((await post('{}', { ...json, 'content-encoding': 'identity' })).status).toBe(400);
+  });
+
+  it('400 for one that breaks off, with and without a length', async () => {
+    const broken = () =>
+      new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(new TextEncoder().encode('{"model":')),
+        pull: (controller) => controller.error(new Error('Network connection lost.')),
+      });
+    for (const headers of [json, { ...json, 'content-length': '100' }]) {
+      expect(await failure(await post(broken(), headers))).toMatchObject({
+        status: 400,
+        code: 'invalid_request',
+        message: expect.stringContaining('broke off'),
+      });
+    }
+  });
+
   it('takes JSON with parameters and suffixes', async () => {
     const body = '{"model":"nearside-auto","messages":[{"role":"user","content":"hello"}]}';
     for (const type of ['application/json; charset=utf-8', 'Application/JSON', 'application/vnd.api+json']) {
