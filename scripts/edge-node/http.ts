@@ -22,6 +22,13 @@ export interface ServeOptions {
   tls?: { key: string; cert: string } | null;
 }
 
+const json = { 'content-type': 'application/json' };
+
+/** In the shape of OpenAI's errors. */
+const notAllowed = (method: string) => ({
+  error: { message: `${method} is not allowed here.`, type: 'invalid_request_error', param: null, code: 'method_not_allowed' },
+});
+
 /**
  * A node:http server in front of a handler that speaks Request and Response. A client that hangs up aborts its request's signal; one that reads slowly slows the
  * response's stream down.
@@ -36,6 +43,9 @@ export function createFetchServer(handler: FetchHandler, options: ServeOptions):
       // A page in somebody's browser has no business at an engine, not even on the same machine.
       if (!pages && incoming.headers.origin !== undefined) return void outgoing.writeHead(403).end();
       if (!allowed(incoming.headers.authorization)) return void outgoing.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
+      // Node takes these, and cannot make a Request of them.
+      if (/^(TRACE|TRACK)$/.test(incoming.method ?? ''))
+        return void outgoing.writeHead(405, json).end(JSON.stringify(notAllowed(incoming.method!)));
       drain?.count(outgoing);
       await answer(handler, incoming, outgoing);
     } catch (error) {

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Drain } from '../../scripts/edge-node/drain.ts';
@@ -160,6 +161,16 @@ describe('npm run edge-node', () => {
     }
     expect(await exited).toEqual([0, null]);
     expect(await end()).toMatchObject({ type: 'error', code: 'edge_disconnected' });
+  });
+
+  it('says of a method that no Request can have that it is not allowed', async () => {
+    const server = createFetchServer(async () => new Response(), { key: null, onError: (error) => expect.unreachable(String(error)) });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const asking = httpRequest({ port: (server.address() as AddressInfo).port, method: 'TRACE', path: '/v1/models' }).end();
+    const [response] = (await once(asking, 'response')) as [IncomingMessage];
+    expect(response.statusCode).toBe(405);
+    expect(await json(response)).toMatchObject({ error: { code: 'method_not_allowed', param: null } });
+    server.close();
   });
 
   it('refuses in one sentence what cannot work', async () => {
