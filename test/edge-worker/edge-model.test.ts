@@ -229,12 +229,22 @@ describe('refusals', () => {
 
   it('a bias for a token that the model does not have', async () => {
     const answer = await freshClient().generate(request({ sampling: { logitBias: { '1': 1, '99999999': 5 } } }), never);
-    expect(answer).toMatchObject({ accepted: false, refused: 'bad_request', message: expect.stringContaining('99999999') });
+    expect(answer).toMatchObject({
+      accepted: false,
+      refused: 'bad_request',
+      message: expect.stringContaining('99999999'),
+      param: 'logit_bias',
+    });
   });
 
   it('thinking, of a model that cannot', async () => {
     const answer = await freshClient().generate(request({ templateOptions: { enable_thinking: true } }), never);
-    expect(answer).toMatchObject({ accepted: false, refused: 'bad_request', message: expect.stringContaining('cannot think') });
+    expect(answer).toMatchObject({
+      accepted: false,
+      refused: 'bad_request',
+      message: expect.stringContaining('cannot think'),
+      param: 'reasoning_effort',
+    });
     expect((await ask(freshClient(), { templateOptions: { enable_thinking: false } })).last.type).toBe('finish');
   });
 

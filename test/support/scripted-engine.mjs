@@ -3,7 +3,7 @@
  * Workers as they are.
  *
  *   hello                 "Hello", " there", finish
- *   refuse CODE           refuses with that code, before anything
+ *   refuse CODE [PARAM]   refuses with that code, before anything, and names the parameter at fault
  *   fail early | fail late  an error event before or after the first token
  *   cut                   the stream ends without a finish
  *   slow MS N             N tokens, one every MS milliseconds
@@ -37,7 +37,7 @@ export class EdgeModel extends DurableObject {
     this.requests++;
     const [command, ...args] = body.messages.at(-1).content.split(' ');
     if (command === 'refuse') {
-      const refusal = { refused: args[0], message: `Scripted: ${args[0]}.`, promptTokens: args[0] === 'prompt_too_long' ? 300 : null, retryAfter: 3, figures: this.state.figures };
+      const refusal = { refused: args[0], message: `Scripted: ${args[0]}.`, promptTokens: args[0] === 'prompt_too_long' ? 300 : null, retryAfter: 3, param: args[1], figures: this.state.figures };
       return Response.json(refusal, { status: 503 });
     }
     const events = script(body, command, args, this.state.figures);

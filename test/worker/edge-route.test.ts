@@ -179,6 +179,14 @@ describe('a refusal of the edge', () => {
   });
 });
 
+it('a bad request names the parameter that the engine finds at fault', async () => {
+  const param = async (text: string, model: string) => (await failure(await chat(edgeOnly(), text, { model }))).param;
+  for (const model of ['edge-test', 'nearside-auto']) {
+    expect(await param('refuse bad_request logit_bias', model)).toBe('logit_bias');
+    expect(await param('refuse bad_request', model)).toBe('messages');
+  }
+});
+
 describe('an engine that fails', () => {
   it('before the first token is replaced by the origin', async () => {
     for (const stream of [false, true]) {

@@ -31,11 +31,14 @@ export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
     throw new RefusalError(
       'bad_request',
       'The edge model cannot think: leave out reasoning_effort and enable_thinking, or switch them off.',
+      { param: 'reasoning_effort' },
     );
   }
   const unknownToken = Object.keys(request.sampling.logitBias ?? {}).find((id) => Number(id) >= tokenCount);
   if (unknownToken)
-    throw new RefusalError('bad_request', `logit_bias: ${unknownToken} is no token of the edge model, which has ${tokenCount}.`);
+    throw new RefusalError('bad_request', `logit_bias: ${unknownToken} is no token of the edge model, which has ${tokenCount}.`, {
+      param: 'logit_bias',
+    });
   const { ids, thinking } = encode(engine, request);
   if (ids.length > limit) {
     throw new RefusalError('prompt_too_long', `The prompt has ${ids.length} tokens; the edge model takes ${limit} here.`, {

@@ -62,8 +62,8 @@ export async function callEdge(client: EdgeClient, call: EdgeCall): Promise<Edge
   const answer = await client.generate(edgeRequest(call), signal);
   if (!answer.accepted) {
     call.saw(answer.figures);
-    const { refused: code, message, promptTokens, retryAfter } = answer;
-    return { outcome: 'refused', refusal: { code, message, promptTokens, retryAfter } };
+    const { refused: code, message, promptTokens, retryAfter, param } = answer;
+    return { outcome: 'refused', refusal: { code, message, promptTokens, retryAfter, param } };
   }
   const events = answer.events[Symbol.asyncIterator]() as AsyncIterator<EdgeEvent, void>;
   const leave = async () => {

@@ -8,6 +8,7 @@ const refusalSchema: z.ZodType<EdgeRefusal> = z.object({
   message: z.string(),
   promptTokens: z.number().nullable(),
   retryAfter: z.number().nullable(),
+  param: z.string().nullish(),
   // estimateEdge believes only what it can check.
   figures: z.looseObject({}).optional(),
 });

@@ -114,6 +114,8 @@ export interface EdgeRefusal {
   promptTokens: number | null;
   /** Seconds after which a retry makes sense, for `queue_full` and `model_unavailable`. */
   retryAfter: number | null;
+  /** The parameter of the client's request that is at fault, for `bad_request`; absent or null: the messages. */
+  param?: string | null;
   figures?: EdgeFigures;
 }
 

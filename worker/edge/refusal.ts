@@ -8,9 +8,10 @@ export class RefusalError extends Error {
   override readonly name = 'RefusalError';
   readonly refusal: EdgeRefusal;
 
-  constructor(refused: EdgeRefusalCode, message: string, details: { promptTokens?: number; retryAfter?: number } = {}) {
+  constructor(refused: EdgeRefusalCode, message: string, details: { promptTokens?: number; retryAfter?: number; param?: string } = {}) {
     super(message);
-    this.refusal = { refused, message, promptTokens: details.promptTokens ?? null, retryAfter: details.retryAfter ?? null };
+    const { promptTokens = null, retryAfter = null, param = null } = details;
+    this.refusal = { refused, message, promptTokens, retryAfter, param };
   }
 
   /** @param figures the engine's load now */

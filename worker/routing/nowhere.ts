@@ -10,7 +10,7 @@ const nothingExpected = { expected: { edge: null, origin: null }, runnerUp: null
 export function nobody(open: Open, edge: EdgeEstimate | null, limits: Limits): Nowhere {
   if (open.failure) return originDown(open.failure, open.against);
   const refusal = edge?.refusal;
-  if (refusal?.code === 'bad_request') return badRequest(refusal.message);
+  if (refusal?.code === 'bad_request') return badRequest(refusal);
   const noOrigin = open.noOrigin ?? 'no_origin';
   const against = open.against.map((reason) => explain(reason, limits)).join(', ');
   const start = `No route can answer this request: the edge model does not take it (${against}) and`;
@@ -42,7 +42,7 @@ export function refusedByEdge(model: string, refusal: Refusal, limits: Limits, a
     if (promptTokens !== null && promptTokens <= limits.edgeMaxPromptTokens) return refused('context_length_exceeded', message, 'messages');
     return promptTooLong(model, promptTokens, limits, autoModel);
   }
-  if (refusal.code === 'bad_request') return badRequest(refusal.message);
+  if (refusal.code === 'bad_request') return badRequest(refusal);
   return error(503, refusal.code, refusal.message, null, [refusal.code], refusal.retryAfter ?? retryAfterDefault);
 }
 
@@ -69,8 +69,8 @@ export function refused(code: Reason, message: string, param: string): Nowhere {
   return error(400, code, message, param, [code]);
 }
 
-function badRequest(message: string): Nowhere {
-  return refused('invalid_value', message, 'messages');
+function badRequest({ message, param }: Refusal): Nowhere {
+  return refused('invalid_value', message, param ?? 'messages');
 }
 
 function error(

@@ -92,6 +92,8 @@ export interface Refusal {
   promptTokens: number | null;
   /** Seconds. */
   retryAfter: number | null;
+  /** The parameter at fault, of a bad request; absent or null: the messages. */
+  param?: string | null;
 }
 
 /** The origin was asked and could not answer. */
