@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -146,12 +146,19 @@ function writeReport(file: string, { run, facts, skipped }: Outcome, sizes: Reco
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
 }
 
-/** Assembles read.wat, which the Worker imports. */
+/** Assembles read.wat, which the Worker imports, and for memory that threads share. */
 function buildReader(): void {
   const folder = join(ROOT, 'bench/engine');
   mkdirSync(join(folder, 'dist'), { recursive: true });
   const assembler = join(ROOT, 'node_modules/binaryen/bin/wasm-as');
-  execFileSync(process.execPath, [assembler, join(folder, 'read.wat'), '-o', join(folder, 'dist/read.wasm'), '--enable-simd']);
+  const text = readFileSync(join(folder, 'read.wat'), 'utf8');
+  const assemble = (name: string, source: string, ...features: string[]) => {
+    const path = join(folder, 'dist', name);
+    writeFileSync(`${path}.wat`, source);
+    execFileSync(process.execPath, [assembler, `${path}.wat`, '-o', `${path}.wasm`, '--enable-simd', ...features]);
+  };
+  assemble('read', text);
+  assemble('read-threads', text.replace('(memory 1 65536)', '(memory 1 65536 shared)'), '--enable-threads');
 }
 
 export async function run(args: string[]): Promise<void> {

@@ -1,21 +1,21 @@
 /** A thread of read-together.ts: answers each message with the bytes it has read, and when it began and ended. */
-import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ReadBandwidth } from './read-bandwidth.ts';
 
 export interface ReadThreadData {
-  bytes: number;
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
   threads: number;
+  member: number;
   /** How often threads have been ready to begin. */
   ready: Int32Array<SharedArrayBuffer>;
 }
 
-/** Clock of all threads, milliseconds. */
-const now = () => performance.timeOrigin + performance.now();
+/** Milliseconds, of the same clock in all threads; performance.now() has one of each thread. */
+const now = () => Number(process.hrtime.bigint()) / 1e6;
 
-const { bytes, threads, ready } = workerData as ReadThreadData;
-const module = new WebAssembly.Module(readFileSync(new URL('dist/read.wasm', import.meta.url)));
-const reader = new ReadBandwidth(module, bytes, threads);
+const { module, memory, threads, member, ready } = workerData as ReadThreadData;
+const reader = new ReadBandwidth(module, memory, threads, member);
 let runs = 0;
 parentPort!.on('message', () => {
   // All begin at once: what one reads while the others do not is more than its share.

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { ReadBandwidth } from './read-bandwidth.ts';
+import { memoryToRead, ReadBandwidth } from './read-bandwidth.ts';
 import type { ReadThreadData } from './read-thread.ts';
 
-const READ_MODULE = new URL('dist/read.wasm', import.meta.url);
+const moduleOf = (name: string) => new WebAssembly.Module(readFileSync(new URL(`dist/${name}.wasm`, import.meta.url)));
 
 interface Run {
   bytes: number;
@@ -11,13 +11,13 @@ interface Run {
   ended: number;
 }
 
-/** Threads that read `bytes` bytes together, each its share, from memory of its own. One thread is the caller's. */
+/** Threads that read `bytes` bytes together, each its share. One thread is the caller's. */
 export class ReadingThreads {
   readonly #runs: (() => Promise<Run>)[];
 
   constructor(bytes: number, threads: number) {
     if (threads === 1) {
-      const reader = new ReadBandwidth(new WebAssembly.Module(readFileSync(READ_MODULE)), bytes, 1);
+      const reader = new ReadBandwidth(moduleOf('read'), memoryToRead(bytes, false));
       this.#runs = [
         async () => {
           const started = performance.now();
@@ -26,8 +26,13 @@ export class ReadingThreads {
       ];
       return;
     }
-    const ready = new Int32Array(new SharedArrayBuffer(4));
-    this.#runs = Array.from({ length: threads }, () => startReader({ bytes, threads, ready }));
+    const data = {
+      module: moduleOf('read-threads'),
+      memory: memoryToRead(bytes, true),
+      threads,
+      ready: new Int32Array(new SharedArrayBuffer(4)),
+    };
+    this.#runs = Array.from({ length: threads }, (_, member) => startReader({ ...data, member }));
   }
 
   /** GB/s, from when the first begins until the last has ended. */

@@ -9,7 +9,7 @@ import simd from '../../../wasm/kernel/build/simd.wasm';
 import { createEventLoop } from '../../../worker/edge/event-loop.ts';
 import { R2Storage } from '../../../worker/edge/r2-storage.ts';
 import read from '../dist/read.wasm';
-import { ReadBandwidth } from '../read-bandwidth.ts';
+import { memoryToRead, ReadBandwidth } from '../read-bandwidth.ts';
 import { type Job, runJob, Workload } from '../workload.ts';
 
 interface Env {
@@ -60,7 +60,7 @@ export class Bench extends DurableObject<Env> {
 
   /** GB/s. */
   #read(bytes: number): number {
-    this.#reader ??= new ReadBandwidth(read, bytes, 1);
+    this.#reader ??= new ReadBandwidth(read, memoryToRead(bytes, false));
     const started = now();
     return this.#reader.run() / 1e6 / (now() - started);
   }
