@@ -93,8 +93,12 @@ describe.each([
     for (const at of [fresh, stage]) {
       await at.open('a');
       await at.step([{ session: 'a', position: 0, ids: ids.slice(0, 70) }]);
+      // Memory that is set aside is used later, or never.
+      await at.open('b');
+      await at.reserve([{ session: 'b', tokens: 140 }]);
+      for (const position of [0, 50]) await at.step([{ session: 'b', position, ids: ids.slice(position, position + 50) }]);
     }
-    expect(await stage.snapshot('a')).toEqual(await fresh.snapshot('a'));
+    for (const session of ['a', 'b']) expect(await stage.snapshot(session)).toEqual(await fresh.snapshot(session));
   });
 
   it('a session restored from a snapshot goes on as if nothing had happened', async () => {

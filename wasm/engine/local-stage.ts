@@ -236,6 +236,7 @@ export class LocalStage implements Stage, PipelineMember {
     const { sessions, arena } = this.#parts;
     const admitted = checkBatch(batch, this.manifest.config, this.spec, sessions);
     sessions.reserve(admitted.map(({ session, tokens }) => ({ session, tokens: session.position + tokens })));
+    for (const { session, tokens } of admitted) sessions.clearAhead(session, tokens);
     const width = this.manifest.config.hiddenSize;
     const outputs = admitted.map(({ tokens }) => new Float32Array(tokens * width));
     return this.#finish(batch, async () => {

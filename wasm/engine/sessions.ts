@@ -168,11 +168,16 @@ export class Sessions {
     if (this.layout.runs === 0) return;
     const counts = wanted.map(({ session, tokens }) => Math.ceil(tokens / PAGE) - session.pages.length);
     const blocks = this.#pages.takeAll(counts.reduce((sum, count) => sum + Math.max(0, count), 0));
-    // A snapshot holds whole pages: nothing may be in them of sessions that had them before.
-    for (const block of blocks) new Uint8Array(this.#arena.memory.buffer, block, this.#pages.blockBytes).fill(0);
     for (const [i, { session }] of wanted.entries()) {
       session.pages.push(...blocks.splice(0, Math.max(0, counts[i]!)));
       this.#writePageTable(session);
+    }
+  }
+
+  /** Clears the pages that a step begins: a snapshot holds whole ones, and nothing may be in them of sessions that had them before. Not before, as most of what is set aside is never used. */
+  clearAhead({ position, pages }: Session, tokens: number): void {
+    for (const page of pages.slice(Math.ceil(position / PAGE), Math.ceil((position + tokens) / PAGE))) {
+      new Uint8Array(this.#arena.memory.buffer, page, this.#pages.blockBytes).fill(0);
     }
   }
 
