@@ -32,8 +32,9 @@ export function extractFeatures(request: ChatRequest, correction = 1): Features 
 function promptBytes(messages: ChatMessage[]): number {
   let bytes = 0;
   for (const { content, reasoning_content } of messages) {
-    const parts = typeof content === 'string' ? [content] : (content ?? []).map((part) => part.text ?? '');
-    for (const text of [...parts, reasoning_content ?? '']) bytes += utf8Length(text);
+    if (typeof content === 'string') bytes += utf8Length(content);
+    else for (const part of content ?? []) bytes += utf8Length(part.text ?? '');
+    if (reasoning_content) bytes += utf8Length(reasoning_content);
   }
   return bytes;
 }

@@ -39,11 +39,11 @@ export class NearsideGateway implements Gateway {
   readonly #asker: Asker;
 
   constructor(parts: GatewayParts) {
-    const { config, edge, origins, difficultyOf, background } = parts;
+    const { config, edge, origins, difficultyOf } = parts;
     const limits = { edgeMaxPromptTokens: config.edge.maxPromptTokens, edgeMaxTokens: config.edge.maxTokens };
     const policies = new Policies({ keyDigests: config.access.keyDigests, ...config.policies, limits });
     const knowledge = new Knowledge(config.edge.price);
-    const outcomes = new Outcomes(knowledge, background);
+    const outcomes = new Outcomes(knowledge);
     this.#parts = parts;
     this.#placer = new Placer({ edge, origins, knowledge, policies, escalations: new Escalations(), difficultyOf });
     this.#asker = new Asker({ config: config.edge, limits, edge, origins, knowledge, outcomes });

@@ -109,7 +109,7 @@ export class Knowledge {
     if (this.#decisions.size > mostDecisions) this.#decisions.delete(this.#decisions.keys().next().value!);
   }
 
-  /** What came of a request. Takes some 80 µs: not to be called while a client waits. */
+  /** What came of a request. Takes a few microseconds, and some tens with hundreds of keys. */
   learn(outcome: Outcome): void {
     this.#learned = learn(this.#learned, outcome);
   }

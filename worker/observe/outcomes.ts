@@ -24,16 +24,13 @@ export type Actual = Pick<
 /** The decision log, and what is learnt from it. */
 export class Outcomes {
   readonly #knowledge: Knowledge;
-  readonly #background: (work: Promise<unknown>) => void;
 
-  /** @param background goes on after the response is complete */
-  constructor(knowledge: Knowledge, background: (work: Promise<unknown>) => void) {
+  constructor(knowledge: Knowledge) {
     this.#knowledge = knowledge;
-    this.#background = background;
   }
 
   /**
-   * Compares what was expected with what happened: writes it down, and learns from it after the client has everything.
+   * Compares what was expected with what happened: writes it down, and learns from it at once, as a timer for later would take far longer.
    * @param chosen the decision that sent the request there, as it may have been changed since
    */
   record(placement: Placement, chosen: Chosen, actual: Actual): void {
@@ -66,12 +63,7 @@ export class Outcomes {
     const ttftMs = placement.request.stream ? actual.ttftMs : null;
     const predicted = expected?.line ?? null;
     const regions = policy.residency.originRegions;
-    this.#background(this.#learnLater({ ...actual, ...traffic, regions, at: Date.now(), key, kind: features.kind, ttftMs, predicted }));
-  }
-
-  async #learnLater(outcome: Outcome): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    this.#knowledge.learn(outcome);
+    this.#knowledge.learn({ ...actual, ...traffic, regions, at: Date.now(), key, kind: features.kind, ttftMs, predicted });
   }
 }
 

@@ -24,7 +24,15 @@ export function unreadable(modalities: string[], model: string | null): ApiError
 
 /** What a request asks of an endpoint. */
 export function demandOf(model: string, request: ChatRequest, promptBytes: number, regions: string[] | null = null): Demand {
-  return { key: affinityKey(model, request), promptTokens: estimateTokens(promptBytes), modalities: modalitiesOf(request), regions };
+  return {
+    // Only asked for where there is a choice.
+    get key() {
+      return affinityKey(model, request);
+    },
+    promptTokens: estimateTokens(promptBytes),
+    modalities: modalitiesOf(request),
+    regions,
+  };
 }
 
 /** What the prompt consists of: by what each part calls itself, and by what else it carries, as servers may go by that. Parts that nobody knows are left to the origin. */

@@ -67,6 +67,7 @@ export class Pool {
     const there = suitable.filter((endpoint) => endpoint.isAvailable(now));
     // Never the last one: where all are out, all are asked.
     const usable = (there.length > 0 ? there : suitable).filter((endpoint) => !except.has(endpoint));
+    if (usable.length < 2) return usable[0] ?? null;
     const rested = usable.filter((endpoint) => endpoint.pause(now) === 0 && !endpoint.looksDead(now));
     const prior = this.#prior(now);
     const candidates = (rested.length > 0 ? rested : usable).map((endpoint) => endpoint.candidate(now, this.#region, prior));

@@ -23,7 +23,7 @@ export const emptySketch: QuantileSketch = { counts: [], total: 0 };
 /** One value more. Anything but a positive finite number changes nothing. */
 export function addValue(sketch: QuantileSketch, value: number): QuantileSketch {
   if (!(value > 0 && value < Number.POSITIVE_INFINITY)) return sketch;
-  const counts = sketch.counts.length === buckets ? sketch.counts.map((count) => count * fading) : new Array<number>(buckets).fill(0);
+  const counts = sketch.counts.length === buckets ? faded(sketch.counts) : new Array<number>(buckets).fill(0);
   counts[bucketOf(value)]! += 1;
   return { counts, total: sketch.total * fading + 1 };
 }
@@ -51,6 +51,13 @@ export function partBelow(sketch: QuantileSketch, value: number): number {
   for (let i = 0; i < bucket; i++) below += sketch.counts[i] ?? 0;
   const within = Math.min(1, Math.max(0, Math.log(value) / logBase - first - bucket));
   return Math.min(1, (below + within * (sketch.counts[bucket] ?? 0)) / sketch.total);
+}
+
+/** By a loop: `map` takes four times as long, and leaves more garbage than all else that is learnt from an answer. */
+function faded(counts: readonly number[]): number[] {
+  const next = counts.slice();
+  for (let i = 0; i < buckets; i++) next[i]! *= fading;
+  return next;
 }
 
 function bucketOf(value: number): number {
