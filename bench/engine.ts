@@ -49,7 +49,7 @@ class Runner {
 
   /** One after the other. */
   async all(tasks: Task[]): Promise<void> {
-    for (const task of tasks) await (await this.#measure(task))?.stop();
+    for (const task of tasks) await this.#stop(task.engine, await this.#measure(task));
   }
 
   /** One after the other, and then by turns, for which they stay. */
@@ -73,7 +73,7 @@ class Runner {
         },
       );
     } finally {
-      for (const child of children.values()) await child.stop();
+      for (const [engine, child] of children) await this.#stop(engine, child);
     }
   }
 
@@ -83,10 +83,7 @@ class Runner {
       return (await children.get(engine)?.ask(job)) ?? null;
     } catch (error) {
       this.#outcome.skipped[`${engine}, by turns`] = (error as Error).message;
-      await children
-        .get(engine)!
-        .stop()
-        .catch(() => {});
+      await this.#stop(engine, children.get(engine)!);
       children.delete(engine);
       return null;
     }
@@ -111,11 +108,18 @@ class Runner {
       return child;
     } catch (error) {
       skipped[engine] = (error as Error).message;
-      await child?.stop().catch(() => {});
+      await this.#stop(engine, child);
       return null;
     } finally {
       this.#save();
     }
+  }
+
+  /** Its figures stay, however it ends. */
+  async #stop(engine: string, child: Child | null): Promise<void> {
+    await child?.stop().catch((error: Error) => {
+      this.#outcome.skipped[engine] ??= error.message;
+    });
   }
 
   #noteLoad(): void {

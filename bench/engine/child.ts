@@ -43,7 +43,8 @@ export class Child {
   }
 
   #answer(): Promise<number> {
-    if (this.#process.exitCode !== null) return Promise.reject(new Error(`${this.#script} has ended.`));
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null)
+      return Promise.reject(new Error(`${this.#script} has ended.`));
     return new Promise<number>((resolve, reject) => {
       this.#answered = { resolve, reject };
     }).finally(() => {
