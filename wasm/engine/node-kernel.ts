@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
-import type { KernelModules } from './kernel.ts';
+import { instantiateKernel, type KernelModules } from './kernel.ts';
+import { CHECK_PAGES, productBits } from './wide-check.ts';
 
 const read = (name: string): Uint8Array => readFileSync(new URL(`../kernel/build/${name}.wasm`, import.meta.url));
 
@@ -14,19 +15,43 @@ export function nodeThreadKernels(): KernelModules {
   return compiled('-threads');
 }
 
-/**
- * Whether V8 joins two 128-bit instructions to one of 256 bits, which it does only when told to (docs/decisions/0031-256-bits-in-node.md): in the version that our tests have seen, that of Node 24. On a
- * processor without AVX2 the wide products are about as fast as the usual ones.
- */
-const joinsInstructions = process.arch === 'x64' && process.versions.v8.startsWith('13.6.') && process.env.NEARSIDE_EDGE_WIDE !== '0';
-
 function compiled(suffix: string): KernelModules {
-  // For what is compiled from now on, in all threads of the process.
-  if (joinsInstructions) setFlagsFromString('--experimental-wasm-revectorize');
+  const wide = joinsInstructions();
   const relaxed = read(`relaxed${suffix}`);
   return {
     relaxed: WebAssembly.validate(relaxed) ? new WebAssembly.Module(relaxed) : null,
     simd: new WebAssembly.Module(read(`simd${suffix}`)),
-    wide: joinsInstructions,
+    wide,
   };
+}
+
+let joins: boolean | null = null;
+
+/**
+ * Whether V8 joins two 128-bit instructions to one of 256 bits, which it does only when told to, for what is compiled from then on in all threads of the process
+ * (docs/decisions/0031-256-bits-in-node.md): on x64, in the version that our tests have seen, that of Node 24, and where products then have the bits they had before. On a processor without AVX2 the
+ * wide products are about as fast as the usual ones.
+ */
+function joinsInstructions(): boolean {
+  const known = process.arch === 'x64' && process.versions.v8.startsWith('13.6.') && process.env.NEARSIDE_EDGE_WIDE !== '0';
+  joins ??= known && keepsBits(read('relaxed'));
+  return joins;
+}
+
+/** Sets the flag, and takes it back if products differ: the usual ones compiled without it, and the wide ones compiled with it and optimised at once. */
+function keepsBits(relaxed: Uint8Array): boolean {
+  if (!WebAssembly.validate(relaxed)) return false;
+  const memory = new WebAssembly.Memory({ initial: CHECK_PAGES });
+  const kernel = instantiateKernel(new WebAssembly.Module(relaxed), memory);
+  const before = productBits(kernel, memory, false);
+  setFlagsFromString('--experimental-wasm-revectorize');
+  setFlagsFromString('--no-liftoff');
+  try {
+    const bits = productBits(kernel, memory, true);
+    if (bits.every((word, i) => word === before[i])) return true;
+  } finally {
+    setFlagsFromString('--liftoff');
+  }
+  setFlagsFromString('--no-experimental-wasm-revectorize');
+  return false;
 }
