@@ -2,7 +2,9 @@
 
 const encoder = new TextEncoder();
 
-export const ndjsonLine = (value: unknown): Uint8Array => encoder.encode(`${JSON.stringify(value)}\n`);
+/** Each value on a line of its own. */
+export const ndjsonLines = (...values: unknown[]): Uint8Array =>
+  encoder.encode(values.map((value) => `${JSON.stringify(value)}\n`).join(''));
 
 /** The values of a stream of lines, however it is cut into pieces. Throws a SyntaxError for a line that is not JSON, or for an unfinished last line. */
 export async function* readNdjson(stream: ReadableStream<Uint8Array>): AsyncGenerator<unknown, void, void> {

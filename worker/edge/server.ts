@@ -1,16 +1,15 @@
 import { priorCalibration } from '../../models/capability/prior.ts';
 import type { Manifest } from '../../models/pack/manifest.ts';
 import type { Pack } from '../../models/pack/reader.ts';
-import { within } from '../../routes/within.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
 import type { EdgeFigures } from '../routing/figures.ts';
 import { Admission, type Ticket } from './admission.ts';
 import { answer, failure, type Prompt, preparePrompt } from './answer.ts';
 import type { EdgeConfig } from './config.ts';
 import { type Engine, type EngineHost, loadEngine } from './engine.ts';
+import { EventWriter } from './event-writer.ts';
 import { LazyLoad } from './lazy-load.ts';
-import { ndjsonLine } from './ndjson.ts';
-import type { EdgeEvent, EdgeRequest, EdgeStatus } from './protocol.ts';
+import type { EdgeRequest, EdgeStatus } from './protocol.ts';
 import { RefusalError } from './refusal.ts';
 import { edgeRequestSchema } from './request-schema.ts';
 import { type Progress, retryAfter } from './retry-after.ts';
@@ -153,14 +152,14 @@ export class EdgeServer {
     if (clientSignal.aborted) leave();
     clientSignal.addEventListener('abort', leave, { once: true });
     writer.closed.catch(leave);
-    const write = async (event: EdgeEvent) => {
-      const room = (writer.desiredSize ?? 0) > 0 || (await within(isReady(writer), this.#config.stallMs));
-      if (room) writer.write(ndjsonLine(event)).catch(() => {});
-      else end(new Error('The client stays connected but does not read.'));
-    };
-    const running = this.#run(engine, request, prompt, entry, write, gone.signal).finally(async () => {
+    const events = new EventWriter(writer, {
+      stallMs: this.#config.stallMs,
+      onStall: () => end(new Error('The client stays connected but does not read.')),
+      now: () => this.#host.now(),
+    });
+    const running = this.#run(engine, request, prompt, entry, events, gone.signal).finally(async () => {
       clientSignal.removeEventListener('abort', leave);
-      await writer.close().catch(() => {});
+      await events.close();
     });
     this.#host.waitUntil(running);
     return new Response(readable, { headers: { 'content-type': 'application/x-ndjson' } });
@@ -171,7 +170,7 @@ export class EdgeServer {
     request: EdgeRequest,
     prompt: Prompt,
     { ticket, came, cold }: Entry,
-    write: (event: EdgeEvent) => Promise<void>,
+    events: EventWriter,
     signal: AbortSignal,
   ): Promise<void> {
     const { contextLength } = engine.manifest.config;
@@ -188,7 +187,7 @@ export class EdgeServer {
         if (event.type === 'delta') Object.assign(progress, { prompt: 0, answer: limit - event.tokens });
         // Whoever sees the end of an answer may rely on the place being free.
         if (event.type === 'finish') this.#leave(ticket, progress);
-        await write(event.type === 'finish' ? { ...event, figures: this.#figures } : event);
+        await events.write(event.type === 'finish' ? { ...event, figures: this.#figures } : event);
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -196,7 +195,7 @@ export class EdgeServer {
       if (!(error instanceof StageError)) this.#engine.drop(engine);
       const event = failure(error);
       console.log(JSON.stringify({ event: 'edge_failed', request: request.id, ...event }));
-      await write(event).catch(() => {});
+      await events.write(event).catch(() => {});
     } finally {
       this.#leave(ticket, progress);
     }
@@ -218,8 +217,6 @@ interface Entry {
 /** Random weights say noise: what is tried with them is the way, not the answers. */
 const calibrationOf = ({ calibration, fixture, name, config }: Manifest) =>
   calibration ?? (fixture ? null : priorCalibration(name, config));
-
-const isReady = (writer: WritableStreamDefaultWriter): Promise<true> => writer.ready.then(() => true);
 
 async function memoryOf({ scheduler, prefixCache }: Engine): Promise<NonNullable<EdgeStatus['memory']>> {
   const [memory, cacheBytes] = await Promise.all([scheduler.memory(), prefixCache.bytes()]);
