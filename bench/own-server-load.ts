@@ -2,9 +2,11 @@ import { stream } from './edge.ts';
 
 /**
  * The edge's clients of `npm run bench -- own-server`, in a process of their own: what measures must not wait for them. Keeps `sessions` answers running between the messages
- * 'start' and 'stop'; after the second it sends the tokens that were made. Arguments: URL SESSIONS.
+ * 'start' and 'stop'; after the second it sends the tokens that were made. Arguments: URL SESSIONS STOP_IDS, the last with commas between them.
  */
 const [url, sessions] = [process.argv[2]!, Number(process.argv[3])];
+/** Never drawn: an engine is to be measured that computes, and not a gateway that takes on short answers. */
+const logitBias = Object.fromEntries(process.argv[4]!.split(',').map((id) => [id, -100]));
 
 async function ask(session: number, isRunning: () => boolean): Promise<number> {
   let tokens = 0;
@@ -12,8 +14,8 @@ async function ask(session: number, isRunning: () => boolean): Promise<number> {
     const messages = [
       { role: 'user', content: `${n} ${session}: write a long story about a small town near the sea and the people who live there.` },
     ];
-    // Unlikely tokens are likelier, so that no model stops at once.
-    const usage = await stream(url, { model: 'nearside-edge', messages, max_tokens: 64, temperature: 1.5, seed: n }, () => {});
+    const body = { model: 'nearside-edge', messages, max_tokens: 64, temperature: 1.5, seed: n, logit_bias: logitBias };
+    const usage = await stream(url, body, () => {});
     tokens += usage.completion_tokens;
   }
   return tokens;

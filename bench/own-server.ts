@@ -6,22 +6,23 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { FolderStorage } from '../models/pack/folder-storage.ts';
+import { openPack } from '../models/pack/reader.ts';
 import { buildServer } from '../scripts/server/build.ts';
 import { type Program, startProgram } from '../test/support/own-server.ts';
 import { metronome, stream } from './edge.ts';
 import { describeMachine, machine, quantile } from './machine.ts';
 import { numberOption } from './options.ts';
 
-const HELP = `Usage: npm run bench -- own-server [--model PACK_DIR] [--threads N] [--nice N] [--idle] [--runtime workerd|node]... [--rounds N] [--json FILE]
+const HELP = `Usage: npm run bench -- own-server [--model PACK_DIR] [--threads N] [--nice N] [--runtime workerd|node]... [--rounds N] [--json FILE]
 
 Builds the server and runs gateway and engine as processes of their own, and the edge's clients as a third, which gets what others leave. Prints the
-inter-token gaps of streams proxied from an origin while the engine is idle and while it computes four answers at once, taken by turns, and the ratio of the
+inter-token gaps of streams proxied from an origin while the engine is idle and while it computes four answers of 64 tokens at once, taken by turns, and the ratio of the
 99th percentiles, which is to be at most 1.2.
 
   --model PACK_DIR   default models/demo/pack
   --threads N        of the engine (default: all processors but one)
-  --nice N           how far the engine stands back (default 10, as without it)
-  --idle             the engine under chrt --idle 0 (Linux): whoever wakes up takes the processor from it at once
+  --nice N           how far the engine stands back: idle, or 0 to 19 (default: the engine's own, idle)
   --runtime NAME     of the gateway; may be repeated (default both)
   --rounds N         turns of each kind, of about 8 s (default 3)
 `;
@@ -60,11 +61,11 @@ interface Clients {
   end(): void;
 }
 
-function startClients(url: string, sessions: number): Clients {
+function startClients(url: string, sessions: number, stopIds: number[]): Clients {
   const script = fileURLToPath(new URL('own-server-load.ts', import.meta.url));
   // They would be on other machines: here they get what all others leave.
   const [command, ...args] = process.platform === 'linux' ? IDLE : ['nice', '-n', '19'];
-  const child = spawn(command!, [...args, process.execPath, script, url, String(sessions)], {
+  const child = spawn(command!, [...args, process.execPath, script, url, String(sessions), stopIds.join()], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   return {
@@ -78,12 +79,12 @@ function startClients(url: string, sessions: number): Clients {
   };
 }
 
-async function measure(gateway: Program, runtime: string, rounds: number): Promise<Figures> {
+async function measure(gateway: Program, runtime: string, stopIds: number[], rounds: number): Promise<Figures> {
   const idle: number[] = [];
   const busy: number[] = [];
   let tokens = 0;
   let ms = 0;
-  const clients = startClients(gateway.url, 4);
+  const clients = startClients(gateway.url, 4, stopIds);
   clients.start();
   await gapsOf(gateway.url);
   await clients.stop();
@@ -115,8 +116,7 @@ export async function run(args: string[]): Promise<void> {
     args,
     options: {
       model: { type: 'string', default: 'models/demo/pack' },
-      nice: { type: 'string', default: '10' },
-      idle: { type: 'boolean', default: false },
+      nice: { type: 'string' },
       threads: { type: 'string', default: String(Math.max(1, availableParallelism() - 1)) },
       runtime: { type: 'string', multiple: true, default: ['workerd', 'node'] },
       rounds: { type: 'string', default: '3' },
@@ -133,16 +133,21 @@ export async function run(args: string[]): Promise<void> {
   console.log(`${describeMachine(on)}; engine: ${values.model}, ${values.threads} threads`);
   const home = mkdtempSync(join(tmpdir(), 'nearside-own-'));
   const origin = await metronome(100);
+  const { eosIds } = (await openPack(new FolderStorage(values.model))).manifest;
   const programs: Program[] = [];
   try {
     await buildServer(home);
-    // In a session of its own, as where systemd starts it.
-    const edge = await startProgram(
-      home,
-      ['edge', '--model', values.model, '--port', '0', '--threads', values.threads, '--nice', values.nice],
-      {},
-      process.platform === 'linux' ? ['setsid', ...(values.idle ? IDLE : [])] : [],
-    );
+    // From the shell that starts the gateway, too.
+    const edge = await startProgram(home, [
+      'edge',
+      '--model',
+      values.model,
+      '--port',
+      '0',
+      '--threads',
+      values.threads,
+      ...(values.nice ? ['--nice', values.nice] : []),
+    ]);
     programs.push(edge);
     const results: Figures[] = [];
     for (const runtime of values.runtime) {
@@ -155,7 +160,7 @@ export async function run(args: string[]): Promise<void> {
         NEARSIDE_ORIGIN_MODEL: 'metronome',
       });
       programs.push(gateway);
-      results.push(await measure(gateway, runtime, rounds));
+      results.push(await measure(gateway, runtime, eosIds, rounds));
       print(results.at(-1)!);
     }
     if (values.json)

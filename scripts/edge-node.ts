@@ -8,10 +8,11 @@ const program = { command: 'npm run edge-node --', models: 'npm run -s models --
 try {
   const options = readEdgeOptions(process.argv.slice(2), program);
   if (options) {
-    const { address, model, key, drain } = await serveEdge(options);
+    const { address, model, priority, key, drain } = await serveEdge(options);
     console.log(`Nearside, edge engine
   Engine       ${address}
   Model        ${model}
+  Priority     ${priority}
   Gateway      npm run dev -- --var NEARSIDE_EDGE_URL:${address}${key === null ? '' : ' --var NEARSIDE_EDGE_KEY:...'}
   Stop         Ctrl-C
 `);

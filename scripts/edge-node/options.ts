@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { defaultThreads, maxThreads } from './place.ts';
-import { DEFAULT_NICE } from './priority.ts';
+import { DEFAULT_NICE, type Nice } from './priority.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface EdgeOptions {
@@ -9,8 +9,8 @@ export interface EdgeOptions {
   port: number;
   host: string;
   threads: number;
-  /** How far it stands back for other programs of the machine, 0 to 19. */
-  nice: number;
+  /** How far it stands back for other programs of the machine. */
+  nice: Nice;
   /** Longest wait for answers that run when the engine is told to stop. */
   drainMs: number;
 }
@@ -35,7 +35,8 @@ NEARSIDE_EDGE_URL=http://ADDRESS:PORT and the same NEARSIDE_EDGE_KEY.
   --port N           listen on this port (default ${port}; 0 takes any that is free)
   --host ADDRESS     listen on this address (default 127.0.0.1); any but this machine's own asks for a key
   --threads N        compute on so many threads (default: one for each processor, at most 4; here ${defaultThreads})
-  --nice N           stand back for other programs of this machine, 0 (not at all) to 19 (default ${DEFAULT_NICE}): a gateway's streams go first
+  --nice N           stand back for other programs of this machine, so that a gateway's streams go first: idle (default; whoever wakes up takes
+                     the processor from it), or 0 (not at all) to 19; on a machine that is always busy take 10, as idle gets next to nothing there
   --drain SECONDS    on SIGTERM, let answers that run go on for so long (default 50); a second signal ends them
 
 GET /healthz and /readyz need no key; /readyz says 503 once it is told to stop.
@@ -75,9 +76,15 @@ export function readEdgeOptions(args: string[], program: EdgeProgram): EdgeOptio
     port: whole('port', values.port ?? String(program.port), 0, 65_535),
     host: values.host ?? '127.0.0.1',
     threads: whole('threads', values.threads ?? String(defaultThreads), 1, maxThreads),
-    nice: whole('nice', values.nice ?? String(DEFAULT_NICE), 0, 19),
+    nice: niceOf(values.nice ?? String(DEFAULT_NICE)),
     drainMs: whole('drain', values.drain ?? '50', 0, 3600) * 1000,
   };
+}
+
+function niceOf(text: string): Nice {
+  if (text === 'idle') return text;
+  if (/^1?\d$/.test(text)) return Number(text);
+  throw new UsageError(`--nice must be idle, or a whole number from 0 to 19, and "${text}" is not.`);
 }
 
 /** A whole number of the command line. Throws `UsageError`. */

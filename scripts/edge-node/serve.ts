@@ -16,6 +16,8 @@ export interface EdgeAddress {
   address: string;
   /** Name, time to load and threads, for people. */
   model: string;
+  /** How far it stands back for other programs, for people. */
+  priority: string;
   key: string | null;
   drain: Drain;
 }
@@ -26,7 +28,7 @@ export async function serveEdge({ model, port, host, threads, nice, drainMs }: E
   if (key === null && !/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host))
     throw new UsageError(`--host ${host} can be reached by other machines: set NEARSIDE_EDGE_KEY, here and at the gateway.`);
   const config = parseEdgeConfig({ NEARSIDE_EDGE_MEMORY_BYTES: String(4 * 1024 ** 3), ...process.env });
-  standBack(nice);
+  const priority = standBack(nice);
   const edge = createNodeEdgeServer(model, config, threads);
   await edge.load();
   const drain = new Drain();
@@ -37,6 +39,7 @@ export async function serveEdge({ model, port, host, threads, nice, drainMs }: E
   return {
     address: addressOf(server, host),
     model: `${name}${fixture ? ': RANDOM WEIGHTS, so its answers are noise' : ''} (loaded in ${loadMs} ms, ${threads} thread${threads > 1 ? 's' : ''})`,
+    priority,
     key,
     drain,
   };

@@ -22,8 +22,8 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number | undefined>> 
     const { serveEdge } = await import('../edge-node/serve.ts');
     const options = readEdgeOptions(args, { command: 'nearside edge', models: 'nearside models', port: 8788 });
     if (!options) return undefined;
-    const { address, model } = await serveEdge(options);
-    console.log(JSON.stringify({ event: 'listening', address, model }));
+    const { address, model, priority } = await serveEdge(options);
+    console.log(JSON.stringify({ event: 'listening', address, model, priority }));
     return undefined;
   },
   async models(args) {

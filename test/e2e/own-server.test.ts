@@ -24,7 +24,7 @@ let edge: Program;
 beforeAll(async () => {
   await buildServer(home);
   origin = await startFaultOrigin();
-  edge = await startProgram(home, ['edge', '--model', join(ROOT, 'models/demo/pack'), '--port', '0', '--threads', '1'], {
+  edge = await startProgram(home, ['edge', '--model', join(ROOT, 'models/demo/pack'), '--port', '0', '--threads', '1', '--nice', '10'], {
     NEARSIDE_EDGE_KEY: 'shared',
   });
 });

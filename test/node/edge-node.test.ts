@@ -100,7 +100,7 @@ describe('an engine served from Node', () => {
 describe('npm run edge-node', () => {
   const script = fileURLToPath(new URL('../../scripts/edge-node.ts', import.meta.url));
   const start = (args: string[], env: Record<string, string> = {}) => {
-    const child = spawn(process.execPath, [script, ...args], { env: { ...process.env, NEARSIDE_EDGE_KEY: '', ...env } });
+    const child = spawn(process.execPath, [script, ...args, '--nice', '10'], { env: { ...process.env, NEARSIDE_EDGE_KEY: '', ...env } });
     let output = '';
     child.stdout.on('data', (chunk) => (output += chunk));
     child.stderr.on('data', (chunk) => (output += chunk));
