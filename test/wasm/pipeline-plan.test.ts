@@ -77,7 +77,7 @@ describe('a plan', () => {
     expect(() => planStages(shapeOf(QWEN_9B, 'q8_0'))).toThrow(
       /^Layer 0 does not fit: it needs \d+\.\d MB alone \(weights .*\), and a stage may have 100\.0 MB\./,
     );
-    expect(() => planStages(shapeOf(QWEN35_08B, 'q4_0'), { budgetBytes: 30e6 })).toThrow(
+    expect(() => planStages(shapeOf(QWEN35_08B, 'q4_0'), { budgetBytes: 35e6 })).toThrow(
       /^A slice of the vocabulary from row 0 does not fit/,
     );
   });
@@ -117,7 +117,7 @@ describe.each(['tied', 'untied', 'llama'] as const)('stages of the %s model with
     [3, 300],
   ])('take %i sessions of %i tokens, and refuse what is over it without harm', async (sessions, contextLength) => {
     const pack = memoryPack(CONFIGS[name], randomWeights(CONFIGS[name], 7), 'q8_0', { maxFileBytes: 6000 });
-    const budgetBytes = totalBytes(planStages(pack.manifest, { sessions, contextLength }).stages[0]!) * 0.985;
+    const budgetBytes = totalBytes(planStages(pack.manifest, { sessions, contextLength }).stages[0]!) * 0.99;
     const plan = planStages(pack.manifest, { budgetBytes, sessions, contextLength });
     expect(plan.stages.length).toBeGreaterThan(1);
     for (const { spec, wasmBytes } of plan.stages) {

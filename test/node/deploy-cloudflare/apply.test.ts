@@ -14,7 +14,7 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const PACK = join(import.meta.dirname, '../../../models/demo/pack');
 const manifest: Manifest = parseManifest(readFileSync(join(PACK, 'manifest.json'), 'utf8'));
-const PIPELINE = '[edge]\nplacement = "pipeline"\nbudget_mb = 11.6\n';
+const PIPELINE = '[edge]\nplacement = "pipeline"\nbudget_mb = 16.6\n';
 const SECRETS = { NEARSIDE_API_KEYS: 'a1'.repeat(32) };
 
 const root = temporaryFolder();

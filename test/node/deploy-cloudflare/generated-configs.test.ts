@@ -13,7 +13,7 @@ const TOML = `name = "trial"
 pack = "models/demo/pack"
 [edge]
 placement = "pipeline"
-budget_mb = 11.6
+budget_mb = 16.6
 regions = ["weur", "enam"]
 [[origins]]
 model = "big"

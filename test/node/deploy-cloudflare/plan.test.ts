@@ -7,7 +7,7 @@ import { isVersioned, versionOf } from '../../../scripts/deploy/plan.ts';
 import { deploymentOf, settingsOf } from '../../support/deployment.ts';
 
 const manifest = parseManifest(readFileSync(join(import.meta.dirname, '../../../models/demo/pack/manifest.json'), 'utf8'));
-const PIPELINE = '[edge]\nplacement = "pipeline"\nbudget_mb = 11.6\n';
+const PIPELINE = '[edge]\nplacement = "pipeline"\nbudget_mb = 16.6\n';
 const script = (toml: string, kind: string) => deploymentOf(manifest, toml).scripts.find((found) => found.kind === kind)!.config;
 
 describe('planDeployment', () => {
@@ -64,7 +64,7 @@ describe('planDeployment', () => {
   });
 
   it('refuses what does not fit, and says what would', () => {
-    expect(() => deploymentOf(manifest, '[edge]\nbudget_mb = 11.6')).toThrow(/does not fit one isolate of 12 MB.*pipeline/);
+    expect(() => deploymentOf(manifest, '[edge]\nbudget_mb = 16.6')).toThrow(/does not fit one isolate of 17 MB.*pipeline/);
     expect(() => deploymentOf(manifest, '[edge]\nplacement = "pipeline"\nbudget_mb = 9')).toThrow(/Layer 0 does not fit/);
   });
 

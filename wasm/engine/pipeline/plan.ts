@@ -17,11 +17,11 @@ export interface PlanOptions {
   /** So many sessions of so many tokens, at the same time. */
   sessions: number;
   contextLength: number;
-  /** Allowance for code and JavaScript objects of a stage. */
+  /** Allowance for code and JavaScript objects of a stage: as much as an hour's work has been seen to leave before V8 collects it (13 MB), and some more. */
   heapBytes: number;
 }
 
-export const PLAN_DEFAULTS: PlanOptions = { budgetBytes: 100e6, sessions: 4, contextLength: 512, heapBytes: 9e6 };
+export const PLAN_DEFAULTS: PlanOptions = { budgetBytes: 100e6, sessions: 4, contextLength: 512, heapBytes: 14e6 };
 
 /** One stage of a plan, and what it takes. */
 export interface PlannedStage {
