@@ -72,7 +72,7 @@ function softmax(scores: usize, count: i32, running: Running): void {
   let last = end;
   for (; last & 15; last += 4) store<f32>(last, -Infinity);
   let high = f32x4.splat(running.largest);
-  for (let s = scores; s != last; s += 16) high = f32x4.max(high, v128.load(s));
+  for (let s = scores; s != last; s += 16) high = f32x4.pmax(high, v128.load(s));
   const largest = max4(high), shift = f32x4.splat(largest);
   let sum = f32x4.splat(0);
   for (let s = scores; s != last; s += 16) {

@@ -4,7 +4,7 @@
  */
 import { attention } from './attention';
 import { gatedDeltaNet } from './delta';
-import { addTo, rmsNorm, swiGlu } from './math';
+import { addTo, rmsNorm, siluTimes } from './math';
 import { Layer, Matrix, Model } from './model';
 import { input, product, RUN } from './product';
 import { barrier, shareEnd, shareFirst } from './team';
@@ -56,7 +56,7 @@ export function mlp(m: Model, layer: Layer, count: i32): void {
   product(matrix(layer.gateProj), m.gate);
   product(matrix(layer.upProj), m.up);
   const first = shareFirst(m.intermediate, RUN), share = shareEnd(m.intermediate, RUN) - first, line = <usize>m.intermediate << 2;
-  for (let i = <usize>first << 2, end = i + <usize>count * line; i < end; i += line) swiGlu(m.gate + i, m.up + i, share);
+  for (let i = <usize>first << 2, end = i + <usize>count * line; i < end; i += line) siluTimes(m.gate + i, m.gate + i, m.up + i, share);
   input(m.gate, m.intermediate, count);
   product(matrix(layer.downProj), m.normed);
   addResidual(m, count);

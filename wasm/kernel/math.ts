@@ -2,25 +2,34 @@
  * Elementary functions that give the same bits on every machine: only IEEE additions, multiplications, divisions and roots in a fixed order.
  */
 
+/** What exp4 computes with: constants are loaded faster than made. The last but two is 1.5 * 2^23: a float plus this is rounded to an integer, which its low bits have. */
+const EXP = memory.data<f32>([
+  88.3, 1.44269504088896341, 0.693359375, -2.12194440e-4, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 12582912, 1, -87.3,
+]);
+
+@inline function constant(i: usize): v128 {
+  return v128.load32_splat(EXP + (i << 2));
+}
+
 /**
  * exp of four floats, about 1 ulp. Argument reduction by ln 2 in two parts and a degree 6 polynomial, coefficients of Cephes' expf (Moshier).
- * Below -87.3 the result is 0; above 88.3 it stays at 2.2e38.
+ * Below -87.3 the result is 0; above 88.3 it stays at 2.2e38. NaN stays NaN.
  */
-export function exp4(x: v128): v128 {
-  const clamped = f32x4.min(x, f32x4.splat(88.3));
-  const n = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(1.44269504088896341)));
-  let r = f32x4.sub(clamped, f32x4.mul(n, f32x4.splat(0.693359375)));
-  r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
-  let p = f32x4.add(f32x4.mul(r, f32x4.splat(1.9875691500e-4)), f32x4.splat(1.3981999507e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(8.3334519073e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(4.1665795894e-2));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.6666665459e-1));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.0000001201e-1));
-  p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), f32x4.splat(1));
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
+@inline export function exp4(x: v128): v128 {
+  const one = constant(11), round = constant(10);
+  const clamped = f32x4.pmin(x, constant(0));
+  const shifted = f32x4.add(f32x4.mul(clamped, constant(1)), round), n = f32x4.sub(shifted, round);
+  let r = f32x4.sub(clamped, f32x4.mul(n, constant(2)));
+  r = f32x4.sub(r, f32x4.mul(n, constant(3)));
+  let p = f32x4.add(f32x4.mul(r, constant(4)), constant(5));
+  p = f32x4.add(f32x4.mul(p, r), constant(6));
+  p = f32x4.add(f32x4.mul(p, r), constant(7));
+  p = f32x4.add(f32x4.mul(p, r), constant(8));
+  p = f32x4.add(f32x4.mul(p, r), constant(9));
+  p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), one);
+  const power = i32x4.add(i32x4.shl(shifted, 23), one);
   // Not the complement: a NaN must stay a NaN.
-  const tooSmall = f32x4.lt(x, f32x4.splat(-87.3));
-  return v128.andnot(f32x4.mul(p, power), tooSmall);
+  return v128.andnot(f32x4.mul(p, power), f32x4.lt(x, constant(12)));
 }
 
 export function exp1(x: f32): f32 {
@@ -28,14 +37,14 @@ export function exp1(x: f32): f32 {
 }
 
 /** 1 / (1 + e^-x). */
-export function sigmoid4(x: v128): v128 {
-  const one = f32x4.splat(1);
+@inline export function sigmoid4(x: v128): v128 {
+  const one = constant(11);
   return f32x4.div(one, f32x4.add(one, exp4(f32x4.neg(x))));
 }
 
 /** x / (1 + e^-x). */
-export function silu4(x: v128): v128 {
-  return f32x4.div(x, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))));
+@inline export function silu4(x: v128): v128 {
+  return f32x4.div(x, f32x4.add(constant(11), exp4(f32x4.neg(x))));
 }
 
 /** ln(1 + e^x). Above 20 it is x to the last bit of a float. */
@@ -93,10 +102,11 @@ export function addTo(x: usize, y: usize, n: i32): void {
   for (let i: usize = 0, end = <usize>n << 2; i < end; i += 16) v128.store(x + i, f32x4.add(v128.load(x + i), v128.load(y + i)));
 }
 
-/** gate = silu(gate) * up over n floats, n a multiple of 4. */
-export function swiGlu(gate: usize, up: usize, n: i32): void {
-  for (let i: usize = 0, end = <usize>n << 2; i < end; i += 16) {
-    v128.store(gate + i, f32x4.mul(silu4(v128.load(gate + i)), v128.load(up + i)));
+/** out = silu(x) * y over n floats, n a multiple of 8; out may be either. Two vectors at a time, step by step: a compiler may join such pairs to wider ones (product-q4-wide.ts). */
+export function siluTimes(out: usize, x: usize, y: usize, n: i32): void {
+  for (let i: usize = 0, end = <usize>n << 2; i < end; i += 32) {
+    const a = f32x4.mul(silu4(v128.load(x + i, 0)), v128.load(y + i, 0)), b = f32x4.mul(silu4(v128.load(x + i, 16)), v128.load(y + i, 16));
+    v128.store(out + i, a, 0); v128.store(out + i, b, 16);
   }
 }
 

@@ -27,16 +27,22 @@ const SCALE_UP: f32 = reinterpret<f32>(0x77800000);
 /** 2^-100: a block below this is zero for every purpose, and its scale would be too small to divide by. */
 const TINY: f32 = reinterpret<f32>(0x0d800000);
 
-@inline function magnitude(x: usize): v128 {
-  return f32x4.max(f32x4.abs(v128.load(x)), f32x4.abs(v128.load(x, 16)));
+/** 1.5 * 2^23: a float of less than 2^22 plus this is rounded to an integer (ties to even), which is the difference of the two's bits. */
+const ROUND: f32 = 12582912;
+
+/** The larger magnitudes of eight floats, by their bits: those of floats without a sign are in order as integers, and a maximum of floats takes several instructions. */
+@inline function magnitude(x: usize, unsigned: v128): v128 {
+  return i32x4.max_s(v128.and(v128.load(x), unsigned), v128.and(v128.load(x, 16), unsigned));
+}
+
+/** Magnitudes below 2^22 to the nearest integers. In the plain build by the instructions for it, which are slower: with fewer, V8's revectorizer (product-q4-wide.ts) gets `interleave` wrong. */
+@inline function round4(x: v128, round: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? i32x4.sub(f32x4.add(x, round), round) : i32x4.trunc_sat_f32x4_s(f32x4.nearest(x));
 }
 
 /** Eight floats over the scale, to the nearest integers. */
-@inline function round8(x: usize, scale: v128): v128 {
-  return i16x8.narrow_i32x4_s(
-    i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.div(v128.load(x), scale))),
-    i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.div(v128.load(x, 16), scale))),
-  );
+@inline function round8(x: usize, scale: v128, round: v128): v128 {
+  return i16x8.narrow_i32x4_s(round4(f32x4.div(v128.load(x), scale), round), round4(f32x4.div(v128.load(x, 16), scale), round));
 }
 
 @inline function interleave(v: v128): v128 {
@@ -49,12 +55,15 @@ const TINY: f32 = reinterpret<f32>(0x0d800000);
  */
 export function quantizeRow(x: usize, out: usize, n: i32, format: i32): void {
   const levels: f32 = format == PAIRS ? 32767 : 127;
+  const unsigned = i32x4.splat(0x7fffffff), round = f32x4.splat(ROUND);
   for (let end = x + (<usize>n << 2); x < end; x += 128) {
-    const m = f32x4.max(f32x4.max(magnitude(x), magnitude(x + 32)), f32x4.max(magnitude(x + 64), magnitude(x + 96)));
-    const largest = max(max(f32x4.extract_lane(m, 0), f32x4.extract_lane(m, 1)), max(f32x4.extract_lane(m, 2), f32x4.extract_lane(m, 3)));
+    let m = i32x4.max_s(i32x4.max_s(magnitude(x, unsigned), magnitude(x + 32, unsigned)), i32x4.max_s(magnitude(x + 64, unsigned), magnitude(x + 96, unsigned)));
+    m = i32x4.max_s(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
+    m = i32x4.max_s(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
+    const largest = f32x4.extract_lane(m, 0);
     const scale = largest < TINY ? <f32>0 : largest / levels;
     const divisor = f32x4.splat(largest < TINY ? <f32>1 : scale);
-    const a = round8(x, divisor), b = round8(x + 32, divisor), c = round8(x + 64, divisor), d = round8(x + 96, divisor);
+    const a = round8(x, divisor, round), b = round8(x + 32, divisor, round), c = round8(x + 64, divisor, round), d = round8(x + 96, divisor, round);
     const sums = i32x4.extadd_pairwise_i16x8_s(i16x8.add(i16x8.add(a, b), i16x8.add(c, d)));
     const first = -8 * (i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 2));
     const second = -8 * (i32x4.extract_lane(sums, 1) + i32x4.extract_lane(sums, 3));
@@ -66,7 +75,7 @@ export function quantizeRow(x: usize, out: usize, n: i32, format: i32): void {
       out += BYTES_QUAD;
       continue;
     }
-    const inOrder = format == PAIRS;
+    const inOrder = ASC_FEATURE_RELAXED_SIMD || format == PAIRS;
     storeWords(out, inOrder ? a : interleave(a));
     storeWords(out + 64, inOrder ? b : interleave(b));
     storeWords(out + 128, inOrder ? c : interleave(c));
