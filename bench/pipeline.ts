@@ -27,7 +27,7 @@ One isolate beside the pipeline, in one workerd process each: decode, memory of 
   --soak-duty X    share of the time that they are busy, over 0 to 1 (default 1)
   --json FILE      is written after every part and every minute of a soak, so that Ctrl-C loses no more than that
   --two-processes  instead, the pipeline in one workerd process and spread over two, by turns: a prompt alone, and four answers at once
-  --turns N        batches on their way at once in two processes (NEARSIDE_EDGE_TURNS)`;
+  --turns N        batches of answers on their way at once in two processes (NEARSIDE_EDGE_TURNS)`;
 
 const TOKENS = 48;
 type Figures = Record<string, unknown>;

@@ -10,6 +10,7 @@ it('with nothing set takes the small pack in the assets, within what an isolate 
     prefixCacheBytes: null,
     plan: null,
     turns: 1,
+    answerTurns: 1,
     stallMs: 30_000,
   });
 });
@@ -49,16 +50,22 @@ const placed = {
     contextLength: 512,
     stateBytes: 8000,
     stages: [
-      [0, 4, 0, 0, 65536],
+      [0, 2, 0, 0, 65536],
+      [2, 4, 0, 0, 65536],
       [4, 6, 0, 0, 65536],
       [6, 6, 0, 100, 65536],
     ],
   }),
 };
 
-it('goes by the plan of a pipeline: a batch for each stage of layers, no more sessions than planned, half of their state for cached prefixes', () => {
-  expect(parseEdgeConfig(placed)).toMatchObject({ turns: 2, sessions: 3, prefixCacheBytes: 4000, plan: { model: 'm' } });
-  expect(parseEdgeConfig({ ...placed, NEARSIDE_EDGE_TURNS: '1', NEARSIDE_EDGE_SESSIONS: '2' })).toMatchObject({ turns: 1, sessions: 2 });
+it('goes by the plan of a pipeline: prompts cut for every stage of layers, answers in two batches, no more sessions than planned, half of their state for cached prefixes', () => {
+  expect(parseEdgeConfig(placed)).toMatchObject({ turns: 3, answerTurns: 2, sessions: 3, prefixCacheBytes: 4000, plan: { model: 'm' } });
+  expect(parseEdgeConfig({ ...placed, NEARSIDE_EDGE_TURNS: '1', NEARSIDE_EDGE_SESSIONS: '2' })).toMatchObject({
+    turns: 1,
+    answerTurns: 1,
+    sessions: 2,
+  });
+  expect(parseEdgeConfig({ ...placed, NEARSIDE_EDGE_TURNS: '4' })).toMatchObject({ turns: 4, answerTurns: 4 });
 });
 
 it('asks for a plan where the placement is a pipeline, and leaves one alone where it is not', () => {

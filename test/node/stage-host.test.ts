@@ -275,6 +275,25 @@ describe('several turns at once', () => {
     expect(scheduler.rates.decode).toBeGreaterThan(0);
   });
 
+  it('may be fewer for answers than for prompts, and the answers are the same', async () => {
+    const deployment = new Deployment();
+    const { stage } = deployment.pipeline();
+    let running = 0;
+    let most = 0;
+    const step = stage.step.bind(stage);
+    stage.step = async (batch, signal) => {
+      const isAnswer = batch.some(({ ids }) => ids?.length === 1);
+      running += Number(isAnswer);
+      most = Math.max(most, running);
+      return step(batch, signal).finally(() => {
+        running -= Number(isAnswer);
+      });
+    };
+    const right = await ask(new StepScheduler(new Deployment().pipeline().stage, { now, yieldNow }));
+    expect(await ask(new StepScheduler(stage, { now, yieldNow, turns: 3, answerTurns: 1 }))).toEqual(right);
+    expect(most).toBe(1);
+  });
+
   it('end for the client that leaves, and for nobody else', async () => {
     const deployment = new Deployment();
     const scheduler = new StepScheduler(deployment.pipeline().stage, { now, yieldNow, turns: 3 });

@@ -61,6 +61,7 @@ export async function loadEngine(pack: Pack, config: EdgeConfig, host: EngineHos
     now: host.now,
     yieldNow: turn,
     turns: config.turns,
+    answerTurns: config.answerTurns,
     reclaim: () => prefixCache.evict(),
   });
   const prefixCache: PrefixCache = new PrefixCache(scheduler, {

@@ -16,6 +16,8 @@ export interface SchedulerOptions {
    * others while a step runs. Default 1.
    */
   turns?: number;
+  /** How many of these may be answers' next tokens: fewer share the reading of weights, more keep more stages busy. Default: all. */
+  answerTurns?: number;
 }
 
 /**
@@ -30,8 +32,9 @@ export class StepScheduler implements Stage {
   readonly #meter = new RateMeter();
   readonly #tasks: (() => Promise<void>)[] = [];
   #waiting: Waiting[] = [];
-  /** Answers whose next token is being computed, where several turns overlap. */
+  /** Answers whose next token is being computed, and turns that have such, where several turns overlap. */
   #answersRunning = 0;
+  #answerTurnsRunning = 0;
   #looping = false;
   /** Sessions that have got a result and will soon ask for more. */
   readonly #expected = new Set<string>();
@@ -162,8 +165,10 @@ export class StepScheduler implements Stage {
       if (turn.length > 0) {
         const answers = turn.filter(({ waiting }) => isAnswer(waiting)).length;
         this.#answersRunning += answers;
+        this.#answerTurnsRunning += Math.min(1, answers);
         const flight: Promise<void> = this.#timed(turn).finally(() => {
           this.#answersRunning -= answers;
+          this.#answerTurnsRunning -= Math.min(1, answers);
           flights.delete(flight);
         });
         flights.add(flight);
@@ -218,7 +223,8 @@ export class StepScheduler implements Stage {
   /** Of several turns: each takes its part of the answers, and a prompt that is alone as many rows as keep all stages busy. */
   #share(steps: PlannedStep[]): number[] {
     const answers = steps.filter(({ answer }) => answer).length + this.#answersRunning;
-    let places = Math.ceil(answers / this.#turns);
+    const answerTurns = this.#options.answerTurns ?? this.#turns;
+    let places = this.#answerTurnsRunning < answerTurns ? Math.ceil(answers / answerTurns) : 0;
     const left = steps.map((step) => !step.answer || places-- > 0);
     const shares = planTurn(
       steps.filter((_, i) => left[i]),

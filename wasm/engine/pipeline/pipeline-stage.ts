@@ -2,6 +2,7 @@ import type { ModelConfig } from '../../../models/config.ts';
 import { PAGE } from '../sessions.ts';
 import type { HeadAnswer, HeadQuery, Stage, StageMemory, StageSpec, StepEntry, StepResult } from '../stage.ts';
 import { StageError } from '../stage.ts';
+import { admit } from './admit.ts';
 import { isLoss, Members } from './members.ts';
 import { type Passed, pass, type Share } from './pass.ts';
 import type { Peer } from './peer.ts';
@@ -118,7 +119,7 @@ export class PipelineStage implements Stage {
   /** At an abort it throws at once; stages that are computing for these sessions alone stop, and none is asked for more. */
   async step(batch: StepEntry[], signal?: AbortSignal): Promise<StepResult[]> {
     signal?.throwIfAborted();
-    const shares = this.#admit(batch);
+    const shares = admit(batch, this.#sequences, { vocabSize: this.#config.vocabSize, contextLength: this.contextLength });
     const sequences = shares.map(({ sequence }) => sequence);
     for (const sequence of sequences) sequence.busy = true;
     try {
@@ -163,31 +164,6 @@ export class PipelineStage implements Stage {
 
   memory(): Promise<StageMemory> {
     return this.#mending([], () => this.#members.memory());
-  }
-
-  /** Checks everything about a batch that can be wrong, as a single stage does. */
-  #admit(batch: StepEntry[]): Share[] {
-    const refuse = (message: string) => new StageError('bad_input', message);
-    const seen = new Set<string>();
-    return batch.map(({ session, position, ids, hidden, head, heads }) => {
-      const sequence = this.#sequences.get(session);
-      if (seen.has(session)) throw refuse(`Session ${session} appears twice in one batch.`);
-      seen.add(session);
-      if (!ids || hidden) throw refuse('A pipeline takes token ids.');
-      if (ids.length === 0) throw refuse('An entry of a batch needs at least one token.');
-      const { vocabSize } = this.#config;
-      const stray = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-      if (stray !== undefined) throw refuse(`The vocabulary goes from 0 to ${vocabSize - 1}; ${stray} is not in it.`);
-      const known = sequence.tokens.length;
-      if (position !== known)
-        throw new StageError('wrong_position', `Session ${session} has seen ${known} tokens, so it cannot go on at ${position}.`);
-      const total = known + ids.length;
-      if (total > this.contextLength)
-        throw new StageError('context_limit', `Session ${session} would have ${total} tokens; the context holds ${this.contextLength}.`);
-      if (heads && (head || heads.length > ids.length))
-        throw refuse(`${heads.length} queries about ${ids.length} positions: there may be one for each.`);
-      return { sequence, position, ids, queries: heads ?? (head ? [head] : []) };
-    });
   }
 
   /** Takes sessions on, whose state these instances hold. */
