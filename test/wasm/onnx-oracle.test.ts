@@ -6,6 +6,8 @@ import { MODEL, writeStruct } from '../../wasm/engine/structs.ts';
 import { runOnnxOperator } from '../support/onnx-model.ts';
 
 // Optimised code at once, as that is what is to be tested: with 256-bit instructions where the kernels are written for them.
+// After the kernels' own check of V8, which ends with liftoff on.
+nodeKernels();
 setFlagsFromString('--no-liftoff');
 
 /**

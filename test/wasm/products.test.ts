@@ -1,15 +1,9 @@
-import { setFlagsFromString } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import { halfToFloat } from '../../models/half.ts';
 import { matrixBytes, type WeightType } from '../../models/pack/manifest.ts';
-import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
 import { MATRIX, PART, structBytes, writeStruct } from '../../wasm/engine/structs.ts';
 import { BUILDS, type Build, kernelMemory } from '../support/kernel-memory.ts';
 import { rng } from '../support/rng.ts';
-
-// A function becomes optimised code, with 256-bit instructions in the wide products, after some calls; here at once, as that is what is to be tested.
-nodeKernels();
-setFlagsFromString('--no-liftoff');
 
 const { fround } = Math;
 const TYPES: Record<WeightType, number> = { f32: 0, q8_0: 1, q4_0: 2 };

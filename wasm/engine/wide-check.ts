@@ -38,6 +38,10 @@ export function productBits(kernel: Kernel, memory: WebAssembly.Memory, wide: bo
   return Int32Array.from(results.flat());
 }
 
+export function sameBits(a: Int32Array, b: Int32Array): boolean {
+  return a.length === b.length && a.every((word, i) => word === b[i]);
+}
+
 /** Numbers without a pattern: nibbles and signs of all kinds, scales near 1. */
 function fill(buffer: ArrayBuffer, data: number, x: number): void {
   let state = 1;

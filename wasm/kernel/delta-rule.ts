@@ -36,7 +36,7 @@ export function deltaRule(m: Model, s: usize, position: i32, first: i32, next: i
   const keysAt = <usize>m.keyHeads * keyBytes, mixedLine = <usize>m.valueHeads * valueBytes, qkvLine = (keysAt << 1) + mixedLine;
   const share = m.valueHeads / m.keyHeads, keys = s + <usize>m.keyDim * mixedLine, sums = keys + <usize>GROUP * keysAt, decays = sums + <usize>GROUP * mixedLine;
   for (let h = head; h < headEnd; h++) {
-    const key = <usize>(h / share) * keyBytes, factors = m.factors + (<usize>h << 11);
+    const key = <usize>(h / share) * keyBytes, factors = m.factors + (<usize>h << 11); // 64 bytes for each of 32 rows (MAX_ROWS of wasm/engine/scratch.ts)
     for (let i = first; i < next; i++) prepare(m, keys + key, decays + (<usize>h << 2), position + i - first, i, i - first, h, factors + <usize>(i - first) * FACTOR_LINE);
     for (let c = <usize>h * valueBytes, end = c + valueBytes, at = s + c * <usize>m.keyDim; c < end; c += 64, at += stripe) {
       for (let i = first; i < next; i++) {

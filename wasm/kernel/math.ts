@@ -102,7 +102,7 @@ export function addTo(x: usize, y: usize, n: i32): void {
   for (let i: usize = 0, end = <usize>n << 2; i < end; i += 16) v128.store(x + i, f32x4.add(v128.load(x + i), v128.load(y + i)));
 }
 
-/** out = silu(x) * y over n floats, n a multiple of 8; out may be either. Two vectors at a time, step by step: a compiler may join such pairs to wider ones (product-q4-wide.ts). */
+/** out = silu(x) * y over n floats, n a multiple of 8; out may be either. Two vectors at a time, step by step: two chains keep the processor busy. */
 export function siluTimes(out: usize, x: usize, y: usize, n: i32): void {
   for (let i: usize = 0, end = <usize>n << 2; i < end; i += 32) {
     const a = f32x4.mul(silu4(v128.load(x + i, 0)), v128.load(y + i, 0)), b = f32x4.mul(silu4(v128.load(x + i, 16)), v128.load(y + i, 16));

@@ -1,6 +1,6 @@
 /**
  * gemvQ4, pairQ4 and quadQ4 of product-q4-relaxed.ts, to the bit, for a compiler that makes one 256-bit instruction of two equal 128-bit ones (V8's
- * `--experimental-wasm-revectorize`, which node-kernel.ts sets): twice as fast there. Elsewhere they need more registers than there are.
+ * `--experimental-wasm-revectorize`, which node-kernel.ts sets): twice as fast there. Elsewhere they need more registers than there are, and are 0 to 12 % slower.
  *
  * Such a compiler begins at two stores next to each other and goes back from what they store, as long as both sides do the same; so everything is done for two row
  * groups, and rows 0..3 of both are stored next to each other in `sums` (64 bytes a token) before they go where they belong. Both sides must begin with the same constant.
