@@ -78,7 +78,8 @@ describe('the time of a request', () => {
   });
 
   it('goes on for another pool that nearside-auto asks instead', async () => {
-    const pools = [timed('nine', 1000), timed('four', 1000, { quality: 0.9 })];
+    // Longer than the second pool's own.
+    const pools = [timed('nine', 1000), timed('four', 600, { quality: 0.9 })];
     const script = 'nine-1> wait 700; status 500 || four-1> tokens 500 20';
     const policy = { headers: { 'x-request-id': 'placed-again', 'x-nearside-policy': 'origin-only' } };
     const events = dataOf(await (await chat(withPools(pools), script, { stream: true }, policy)).text());

@@ -92,8 +92,8 @@ export class Asker {
     const watch = watchOrigin(placement, signal, this.#parts.outcomes);
     const asked = { request, promptBytes, thinking, id: call.id, signal, regions: policy.residency.originRegions, onEnd: watch.onEnd };
     try {
-      placement.originSince ??= Date.now();
-      const { body, model, notes } = await this.#parts.origins.answer(modelOf(chosen, 'origin'), asked, placement.originSince);
+      placement.originTime ??= { since: Date.now(), ms: 0 };
+      const { body, model, notes } = await this.#parts.origins.answer(modelOf(chosen, 'origin'), asked, placement.originTime);
       watch.answered(model, notes);
       return { answer: { ...headOf(chosen), route: 'origin', model, reasons: [...chosen.reasons, ...notes], body } };
     } catch (error) {

@@ -7,7 +7,7 @@ import type { EdgeStart } from '../edge/call.ts';
 import type { EdgeDirectory } from '../edge/directory.ts';
 import { extractFeatures } from '../features.ts';
 import type { Knowledge } from '../knowledge.ts';
-import type { OriginDirectory } from '../origin/directory.ts';
+import type { OriginDirectory, OriginTime } from '../origin/directory.ts';
 import { autoModel, decide, hasChoice } from '../routing/decide.ts';
 import type { EdgeEstimate, Estimates } from '../routing/estimates.ts';
 import { isFree } from '../routing/rules.ts';
@@ -26,8 +26,8 @@ export interface Placement {
   first: { pool: string | null; free: boolean };
   /** Some route was asked in vain: times from now on say little about rates. */
   disturbed: boolean;
-  /** When an origin was first asked, milliseconds since the epoch; null until then. */
-  originSince: number | null;
+  /** That of the request at origins, once one has been asked. */
+  originTime: OriginTime | null;
   /** The request was counted as traffic of its pool. */
   counted: boolean;
   /** The route that the response's headers name, once it has begun. */
@@ -78,7 +78,7 @@ export class Placer {
     const features = { ...known, difficulty: await this.#difficulty(request, known, estimates, policy) };
     const chosen = choose(features, estimates, policy);
     const first = { pool: chosen.expected.origin?.model ?? null, free: isFree(features, chosen, policy.limits) };
-    const untouched = { disturbed: false, originSince: null, counted: false, committed: null };
+    const untouched = { disturbed: false, originTime: null, counted: false, committed: null };
     return { request, call, policy, features, estimates, chosen, first, ...untouched };
   }
 

@@ -173,7 +173,11 @@ async function ask(
     return body;
   } catch (error) {
     account.close(unfinished(), { promptTokens: demand.promptTokens, completionTokens: stream ? 0 : null, estimated: true });
-    if (error instanceof OriginFailure) endpoint.failed(error.kind, error.pauseMs, Date.now());
+    if (error instanceof OriginFailure) {
+      // What others have left of a request's time says nothing of who got the rest.
+      const hurried = error.kind === 'timeout' && Date.now() >= call.limit.endsAt && Date.now() - flight.startedAt < 0.9 * timeouts.total;
+      if (!hurried) endpoint.failed(error.kind, error.pauseMs, Date.now());
+    }
     // It has found fault with the request, so it works.
     else if (error instanceof ApiError) endpoint.answered(flight, Date.now(), false);
     left();

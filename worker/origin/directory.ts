@@ -34,6 +34,12 @@ export class ChainFailure extends Error {
   }
 }
 
+/** A request's time at origins: when the first was asked, milliseconds since the epoch, and how long it may take in all, milliseconds. */
+export interface OriginTime {
+  readonly since: number;
+  ms: number;
+}
+
 export interface OriginAnswer {
   body: ChatBody;
   /** The pool's model that answered. */
@@ -117,14 +123,14 @@ export class OriginDirectory {
 
   /**
    * Asks the pool of that model, and then its fallbacks, until one answers or the time of the request as a whole is up: the longest total timeout of these pools, from
-   * `since` on. Not the first one's: whoever gives a fallback more time than the pool before it means it to be asked when that has taken too long. Throws `ChainFailure` when none does, what the request itself is at fault for as it is, and
-   * 400 or 413 for an image that none of them gets to see.
-   * @param since when the request first asked for an origin, milliseconds since the epoch: another pool that it is placed with later begins no time of its own
+   * when it first asked for an origin on. Not the first one's: whoever gives a fallback more time than the pool before it means it to be asked when that has taken too long. Throws `ChainFailure` when none does, what
+   * the request itself is at fault for as it is, and 400 or 413 for an image that none of them gets to see.
+   * @param time of the request, kept by the caller: another pool that it is placed with later begins no time of its own, but may lengthen it
    */
-  async answer(model: string, asked: OriginCall, since: number = Date.now()): Promise<OriginAnswer> {
+  async answer(model: string, asked: OriginCall, time: OriginTime = { since: Date.now(), ms: 0 }): Promise<OriginAnswer> {
     const { pools, edge } = this.#chain(model, asked);
-    const ms = Math.max(...pools.map((pool) => pool.config.timeouts.total));
-    const limit = { endsAt: since + ms, ms };
+    time.ms = Math.max(time.ms, ...pools.map((pool) => pool.config.timeouts.total));
+    const limit = { endsAt: time.since + time.ms, ms: time.ms };
     const call = { ...asked, limit, request: await this.#sources.images(asked.request, asked.signal) };
     const notes: string[] = [];
     const failures = new Map<string, OriginFailure>();

@@ -171,8 +171,9 @@ export function learnedOrigin(learned: Learned, model: string, regions: string[]
   const traffic = { committedPerSecond: rateOf(pool.committed, now), freePerSecond: rateOf(pool.free, now) };
   const there = pool.byRegions.get(nameOf(regions));
   if (!there) return [{ asOf: now, values: traffic }, ...figuresOf(pool)];
-  // That a node elsewhere is up says nothing of those there.
-  const elsewhere = figuresOf(pool).map(({ asOf, values }) => ({ asOf, values: { ...values, busy: null } }));
+  const all = figuresOf(pool);
+  // That a node elsewhere is up says nothing of those there; for who may go anywhere, none is elsewhere.
+  const elsewhere = regions === null ? all : all.map(({ asOf, values }) => ({ asOf, values: { ...values, busy: null } }));
   return [{ asOf: now, values: traffic }, ...figuresOf(there), ...elsewhere];
 }
 

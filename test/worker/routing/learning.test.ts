@@ -150,6 +150,18 @@ describe('times of an origin', () => {
     expect(there).toBeLessThan(here);
   });
 
+  it('a node that is kept up by requests of some regions is up for those that may go anywhere', () => {
+    const gpu = { price: unknownOriginPrice, contextTokens: null, regions: ['eu'], quality: 1 };
+    const learned = learn(
+      taught(1, () => ({ regions: null })),
+      { ...usual, at: start + 3_600_000, regions: ['eu'] },
+    );
+    const now = start + 3_601_000;
+    expect(estimateOrigin({ model: 'big', failure: null }, gpu, learnedOrigin(learned, 'big', null, now), now).warmth).toBeGreaterThan(
+      0.99,
+    );
+  });
+
   it('are kept for so many sets of regions and no more', () => {
     expect(taught(100, (i) => ({ regions: [`r${i}`] })).pools.get('big')!.byRegions.size).toBe(16);
   });
