@@ -90,6 +90,34 @@ describe('audio, video and files', () => {
       /base64 data URL.*video\/mp4/,
       'video_url.url',
     ],
+    [
+      'a part with a file and an address beside it',
+      { type: 'input_file', file: { file_id: 'file-1' }, file_url: 'https://169.254.169.254/' },
+      'invalid_file_url',
+      /public/,
+      'file_url',
+    ],
+    [
+      'an address where data is meant',
+      { type: 'file', file: { file_data: 'https://10.0.0.1/a.pdf' } },
+      'invalid_file_url',
+      /public/,
+      'file.file_data',
+    ],
+    [
+      'an address that others read in another way',
+      video('https://example.com\\@169.254.169.254/'),
+      'invalid_video_url',
+      /backslash/,
+      'video_url.url',
+    ],
+    [
+      'pictures without end',
+      video(`data:video/jpeg;base64,${','.repeat(5000)}`),
+      'invalid_video',
+      /more than 1024 pictures/,
+      'video_url.url',
+    ],
     ['nothing', { type: 'video_url' }, 'invalid_video_url', /is missing/, 'video_url'],
     ['an object without an address', { type: 'video_url', video_url: {} }, 'invalid_video_url', /is missing/, 'video_url'],
     ['a number', { type: 'input_audio', input_audio: 7 }, 'invalid_audio_url', /is missing/, 'input_audio'],
@@ -105,7 +133,11 @@ describe('audio, video and files', () => {
     const small = gateway({ NEARSIDE_MEDIA_MAX_BYTES: '8' });
     expect((await ask(small, 'media-8-bytes', [video(film)])).status).toBe(200);
     const tooSmall = gateway({ NEARSIDE_MEDIA_MAX_BYTES: '7' });
-    for (const part of [video(film), { type: 'file', file: { file_data: 'A'.repeat(400) } }]) {
+    for (const part of [
+      video(film),
+      { type: 'file', file: { file_data: 'A'.repeat(400) } },
+      { type: 'file', file: { file_data: 'A'.repeat(12) } },
+    ]) {
       expect(await failure(await ask(tooSmall, 'media-large', [part]))).toMatchObject({ status: 413, type: 'invalid_request_error' });
     }
     // Pictures in a row are one video.

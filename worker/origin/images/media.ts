@@ -29,6 +29,9 @@ const fields: [name: string, bare: boolean][] = [
   ['file_data', true],
 ];
 
+/** Of a video that is sent as pictures: each is looked at by itself. */
+const mostPictures = 1024;
+
 const example: Record<MediaKind, string> = {
   audio: 'data:audio/wav;base64,UklGR...',
   video: 'data:video/mp4;base64,AAAAI...',
@@ -63,17 +66,15 @@ function carriedBy(part: ContentPart, param: string): Carried[] {
     return typeof value === 'string' ? [{ kind, param: here, text: value, bare: false }] : fieldsOf(value, kind, here, here);
   });
   const kind = mediaOf(part.type);
+  if (kind === null) return found;
   // The Responses API has them in the part itself.
-  return kind === null || keys.length > 0 ? found : fieldsOf(part, kind, param, `${param}.${part.type}`);
+  return keys.length > 0 ? [...found, ...namedIn(part, kind, param)] : fieldsOf(part, kind, param, `${param}.${part.type}`);
 }
 
 /** @param missing where something is missing if it has none of the fields */
 function fieldsOf(value: unknown, kind: MediaKind, param: string, missing: string): Carried[] {
   const given = (typeof value === 'object' ? value : {}) as Record<string, unknown>;
-  const found = fields.flatMap(([name, bare]): Carried[] => {
-    const text = given[name];
-    return typeof text === 'string' ? [{ kind, param: `${param}.${name}`, text, bare }] : [];
-  });
+  const found = namedIn(given, kind, param);
   // A file that the origin has already is named and not sent.
   if (found.length === 0 && typeof given.file_id !== 'string') {
     throw badUrl('is missing: it must be an object with a url or data.').at(missing, kind);
@@ -81,10 +82,18 @@ function fieldsOf(value: unknown, kind: MediaKind, param: string, missing: strin
   return found;
 }
 
+function namedIn(given: Record<string, unknown>, kind: MediaKind, param: string): Carried[] {
+  return fields.flatMap(([name, bare]) => {
+    const text = given[name];
+    return typeof text === 'string' ? [{ kind, param: `${param}.${name}`, text, bare }] : [];
+  });
+}
+
 function checkOne({ kind, text, bare }: Carried, limits: MediaLimits): void {
   if (!/^data:/i.test(text)) {
-    if (bare) decode(text, limits);
-    else parseTarget(text);
+    // Some clients have an address where data is meant.
+    if (!bare || /^https?:/i.test(text)) parseTarget(text);
+    else if (decode(text, limits).length > limits.maxBytes) throw tooManyBytes(limits);
     return;
   }
   const { type, data } = splitDataUrl(text, example[kind]);
@@ -92,7 +101,8 @@ function checkOne({ kind, text, bare }: Carried, limits: MediaLimits): void {
     throw badImage(`must be declared as ${kind}, as in "${example[kind]}".`);
   }
   // Servers take single pictures for a video, with commas between them.
-  const files = type === 'video/jpeg' ? data.split(',') : [data];
+  const files = type === 'video/jpeg' ? data.split(',', mostPictures + 1) : [data];
+  if (files.length > mostPictures) throw badImage(`has more than ${mostPictures} pictures.`);
   const bytes = files.reduce((sum, file) => sum + decode(file, limits).length, 0);
   if (bytes > limits.maxBytes) throw tooManyBytes(limits);
 }

@@ -13,6 +13,8 @@ const closedNames = /(^|\.)(localhost|local|localdomain|internal|intranet|privat
  */
 export function parseTarget(text: string, base?: URL): URL {
   if (text.length > maxUrlLength) throw badUrl(`has an address of more than ${maxUrlLength} characters.`);
+  // Other programs' parsers take what follows a backslash for the host.
+  if (/[\\\p{Cc}]/u.test(text)) throw badUrl('has a backslash or a control character in its address.');
   let url: URL;
   try {
     url = new URL(text, base);

@@ -132,6 +132,11 @@ describe('an address that images may come from', () => {
     'javascript:1',
   ])('is not "%s"', (url) => expect(problem(url)).toBe('must be an https or data URL.'));
 
+  it('has nothing that other parsers read in another way', () => {
+    expect(problem('https://example.com\\@169.254.169.254/')).toMatch(/backslash/);
+    expect(problem('https://example.com\t/')).toMatch(/control character/);
+  });
+
   it('has no credentials, no port and an end', () => {
     expect(problem('https://user@example.com/')).toMatch(/user name or password/);
     expect(problem('https://example.com@127.0.0.1/')).toMatch(/user name or password/);
