@@ -116,8 +116,7 @@ export async function* answer(
       else last = finish(event, request, promptTokens, engine);
     }
   } finally {
-    await scheduler.close(session);
-    leave();
+    await scheduler.close(session).finally(leave);
   }
   if (last) yield last;
 }

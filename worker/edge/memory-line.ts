@@ -9,6 +9,8 @@ export class MemoryLine {
   readonly #room: SessionRoom | null;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
+  /** The first in line waits for others to give memory back. */
+  #short = false;
   /** Tokens of each request that has its memory. */
   readonly #held = new Set<{ tokens: number }>();
   #freed = Promise.withResolvers<void>();
@@ -18,9 +20,9 @@ export class MemoryLine {
     this.#room = room;
   }
 
-  /** Requests that wait for their memory. */
+  /** Requests that wait for their memory: none while the first of them is only taking it. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#short ? this.#waiting : 0;
   }
 
   /**
@@ -50,11 +52,17 @@ export class MemoryLine {
         try {
           return { taken: await take(), leave: this.#hold(tokens) };
         } catch (error) {
-          const mayCome = error instanceof StageError && error.code === 'out_of_memory' && this.#held.size > 0;
+          // Whoever has left meanwhile has made room.
+          const others = this.#held.size > 0 || freed !== this.#freed.promise;
+          const mayCome = error instanceof StageError && error.code === 'out_of_memory' && others;
           if (!mayCome) throw error;
         }
       }
-      await unlessAborted(freed, signal, () => {});
+      signal.throwIfAborted();
+      this.#short = true;
+      await unlessAborted(freed, signal, () => {}).finally(() => {
+        this.#short = false;
+      });
     }
   }
 
