@@ -247,6 +247,36 @@ describe('a stage', () => {
     await small.step([{ session: 'b', position: 0, ids: [1] }]);
   });
 
+  it('has room for as many sessions as at first when one that had all memory is gone', async () => {
+    const wide = memoryPack({ ...config, contextLength: 100_000 }, randomWeights(config, 7), 'q8_0');
+    const { wasmBytes } = await (await loadStage({ modules, ...wide })).memory();
+    const small = await loadStage({ modules, ...wide, maxBytes: wasmBytes + 300_000 });
+    const openMany = async (): Promise<string[]> => {
+      const opened: string[] = [];
+      for (;;) {
+        const id = `s${opened.length}`;
+        try {
+          await small.open(id);
+        } catch {
+          return opened;
+        }
+        opened.push(id);
+      }
+    };
+    const first = await openMany();
+    expect(first.length).toBeGreaterThan(1);
+    for (const id of first) await small.close(id);
+    await small.open('greedy');
+    for (let tokens = 64, more = true; more; tokens += 64) {
+      more = await small.reserve([{ session: 'greedy', tokens }]).then(
+        () => true,
+        () => false,
+      );
+    }
+    await small.close('greedy');
+    expect(await openMany()).toEqual(first);
+  });
+
   it('refuses a step for which memory is missing before anything has changed', async () => {
     const roomy = { ...config, contextLength: 100_000 };
     const wide = memoryPack(roomy, randomWeights(config, 7), 'q8_0');

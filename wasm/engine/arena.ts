@@ -35,7 +35,17 @@ export class Arena {
     return this.memory.buffer.byteLength;
   }
 
-  /** Reserves zeroed bytes on a 64-byte border and returns their address. Throws `StageError` `out_of_memory`, and then nothing has changed. */
+  /** Where the next allocation will be. */
+  get top(): number {
+    return this.#top;
+  }
+
+  /** Gives back all that was allocated since `top` was there. What was written stays written. */
+  backTo(top: number): void {
+    this.#top = top;
+  }
+
+  /** Reserves bytes on a 64-byte border, zero where nothing was given back, and returns their address. Throws `StageError` `out_of_memory`, and then nothing has changed. */
   allocate(bytes: number): number {
     const at = this.#top;
     const top = at + Math.ceil(bytes / 64) * 64;
@@ -108,6 +118,11 @@ export class Pool {
       for (const block of blocks) this.give(block);
       throw error;
     }
+  }
+
+  /** The arena has taken all blocks back; none is in use. */
+  forget(): void {
+    this.#free.length = 0;
   }
 
   give(at: number): void {

@@ -75,6 +75,8 @@ export class Sessions {
   readonly #pages: Pool;
   /** How many sessions hold a page, where it is more than one. */
   readonly #holders = new Map<number, number>();
+  /** The arena's top before the first session. */
+  #start: number | null = null;
 
   constructor(arena: Arena, layout: StateLayout) {
     this.#arena = arena;
@@ -88,7 +90,7 @@ export class Sessions {
     return this.#slots.bytesInUse + this.#pages.bytesInUse;
   }
 
-  /** What sessions may have, as long as none was opened. */
+  /** What sessions may have, as long as none is open. */
   get room(): SessionRoom {
     return {
       bytes: this.#arena.left,
@@ -101,6 +103,7 @@ export class Sessions {
   /** An empty session. Throws `session_exists` or `out_of_memory`. */
   open(id: string): Session {
     if (this.#open.has(id)) throw new StageError('session_exists', `Session ${id} is open already.`);
+    this.#start ??= this.#arena.top;
     const slot = this.#slots.take();
     new Uint8Array(this.#arena.memory.buffer, slot, this.#slots.blockBytes).fill(0);
     const session: Session = { id, position: 0, slot, pages: [], hidden: null, broken: false };
@@ -114,6 +117,14 @@ export class Sessions {
     this.#open.delete(id);
     this.#slots.give(session.slot);
     for (const page of session.pages) this.#release(page);
+    if (this.#open.size === 0) this.#startAnew();
+  }
+
+  /** Pages cannot become slots again: one session that had all memory would leave room for itself alone. */
+  #startAnew(): void {
+    this.#slots.forget();
+    this.#pages.forget();
+    this.#arena.backTo(this.#start!);
   }
 
   /**
