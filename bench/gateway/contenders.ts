@@ -108,7 +108,7 @@ export function startPortkey(originUrl: string): Promise<Contender | string> {
 /**
  * The same with as many of our gateway's duties as its configuration has, as its documentation has them set (portkey.ai/docs: AI gateway, load balancing, automatic retries,
  * request timeouts; a self-hosted gateway takes a configuration by this header): a choice by weight between two targets, which are one origin by two names, two
- * retries after the same statuses as ours, and a time limit, which is ours. It checks no key, balances without looking at load, and writes no log.
+ * retries after those of our statuses that its documentation names, and a time limit, which is ours. It checks no key, balances without looking at load, and writes no log.
  */
 export async function startPortkeyChoosing(originUrl: string): Promise<Contender | string> {
   const targets = namesOf(originUrl).map((url) => ({ provider: 'openai', api_key: key, custom_host: `${url}/v1`, weight: 0.5 }));

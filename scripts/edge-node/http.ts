@@ -45,7 +45,7 @@ export function createFetchServer(handler: FetchHandler, options: ServeOptions):
       if (!allowed(incoming.headers.authorization)) return void outgoing.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
       // Node takes these, and cannot make a Request of them.
       if (/^(TRACE|TRACK)$/.test(incoming.method ?? ''))
-        return void outgoing.writeHead(405, json).end(JSON.stringify(notAllowed(incoming.method!)));
+        return void outgoing.writeHead(405, { ...json, allow: 'GET, POST' }).end(JSON.stringify(notAllowed(incoming.method!)));
       drain?.count(outgoing);
       await answer(handler, incoming, outgoing);
     } catch (error) {

@@ -119,7 +119,7 @@ export interface Stage {
   bytesOf(sessions: string[]): Promise<number>;
   /**
    * Sets memory aside for sessions' first so many tokens, as far as the context goes, so that no step up to there fails for want of it. A fork does not have what was set aside. Throws
-   * `StageError` `out_of_memory` or `unknown_session`, and then nothing has changed.
+   * `StageError` `out_of_memory` or `unknown_session`, and then nothing has changed; of several stages, some may have set it aside, and the session is to be closed.
    */
   reserve(wanted: { session: string; tokens: number }[]): Promise<void>;
   /** Frees a session; unknown ids are ignored, so that closing twice is harmless. */
