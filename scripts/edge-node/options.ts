@@ -36,7 +36,7 @@ NEARSIDE_EDGE_URL=http://ADDRESS:PORT and the same NEARSIDE_EDGE_KEY.
   --host ADDRESS     listen on this address (default 127.0.0.1); any but this machine's own asks for a key
   --threads N        compute on so many threads (default: one for each processor, at most 4; here ${defaultThreads})
   --nice N           stand back for other programs of this machine, so that a gateway's streams go first: idle (default; whoever wakes up takes
-                     the processor from it), or 0 (not at all) to 19; on a machine that is always busy take 10, as idle gets next to nothing there
+                     the processor from it), or 0 (not at all) to 19; where others compute all the time take 10, as idle stands still there
   --drain SECONDS    on SIGTERM, let answers that run go on for so long (default 50); a second signal ends them
 
 GET /healthz and /readyz need no key; /readyz says 503 once it is told to stop.
@@ -46,7 +46,8 @@ Environment:
   NEARSIDE_EDGE_SESSIONS, _QUEUE     answers that run at once (4), and that may wait (8)
   NEARSIDE_EDGE_MEMORY_BYTES         most memory of the engine (4 GiB)
   NEARSIDE_EDGE_PREFIX_CACHE_BYTES   how much of that evaluated prompts may take (256 MB; 0 for none)
-  NEARSIDE_EDGE_STALL_MS             longest wait for a client that does not read (30000)`;
+  NEARSIDE_EDGE_STALL_MS             longest wait for a client that does not read (30000)
+  NEARSIDE_EDGE_WIDE                 0 leaves out 256-bit instructions (x64): prompts take half as long again`;
 
 /** What the command line asks for; null after the help was printed. Throws `UsageError`. */
 export function readEdgeOptions(args: string[], program: EdgeProgram): EdgeOptions | null {
