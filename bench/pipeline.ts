@@ -89,7 +89,7 @@ export async function run(args: string[]): Promise<void> {
   const contextLength = given('context', PLAN_DEFAULTS.contextLength, count);
   const budgetBytes = 1e6 * given('budget', PLAN_DEFAULTS.budgetBytes / 1e6, { over: 0 });
   const turns = given('turns', 2, count);
-  const reps = given('reps', 5, count);
+  const reps = given('reps', 5, values['two-processes'] ? count : { whole: true });
   const kills = given('kills', 0, { whole: true });
   const minutes = given('soak', 0, {});
   const duty = given('soak-duty', 1, { over: 0, max: 1 });
