@@ -4,11 +4,11 @@ import { EventWriter } from '../../worker/edge/event-writer.ts';
 import { readNdjson } from '../../worker/edge/ndjson.ts';
 import type { EdgeEvent } from '../../worker/edge/protocol.ts';
 
-function setUp({ room = 16, stallMs = 1000 } = {}) {
+function setUp({ room = 16, stallMs = 1000, paceMs = 20 } = {}) {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>(undefined, new CountQueuingStrategy({ highWaterMark: room }));
   let stalled = 0;
   let now = 0;
-  const events = new EventWriter(writable.getWriter(), { stallMs, onStall: () => stalled++, now: () => now });
+  const events = new EventWriter(writable.getWriter(), { stallMs, paceMs, onStall: () => stalled++, now: () => now });
   const values = readNdjson(readable) as AsyncGenerator<EdgeEvent, void, void>;
   return {
     events,
@@ -51,6 +51,14 @@ it('sends the first text at once and joins what follows quickly, with log probab
     delta('bc', 3, { logprobs: [logprob('b'), logprob('c')] }),
     finish,
   ]);
+});
+
+it('sends all as it comes where nothing is to be held back', async () => {
+  const { events, all } = setUp({ paceMs: 0 });
+  const reading = all();
+  for (const event of [delta('a', 1), delta('b', 2), finish]) await events.write(event);
+  await events.close();
+  expect(await reading).toEqual([delta('a', 1), delta('b', 2), finish]);
 });
 
 it('keeps reasoning and content apart', async () => {

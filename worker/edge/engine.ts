@@ -33,6 +33,8 @@ export interface EngineHost {
   eventLoop: EventLoop;
   /** Milliseconds. */
   now(): number;
+  /** How long text is held back to go out together, milliseconds; absent: not at all. */
+  paceMs?: number;
 }
 
 /** Where nothing else is said, cached prefixes take no more than this. */

@@ -7,19 +7,15 @@ type Delta = Extract<EdgeEvent, { type: 'delta' }>;
 export interface EventWriterOptions {
   /** Longest wait for a reader that stays connected and does not read, milliseconds. */
   stallMs: number;
+  /** Text that comes sooner after the last than that goes out with what follows, milliseconds. 0: all goes out as it comes. */
+  paceMs: number;
   /** Called when it was longer. */
   onStall: () => void;
   /** Milliseconds. */
   now: () => number;
 }
 
-/**
- * Text that comes sooner after the last than that goes out with what follows, milliseconds. Every piece costs the gateway a wake-up and some 0.1 ms, and a small model makes two
- * thousand a second; nobody reads faster than 50.
- */
-const PACE_MS = 20;
-
-/** Writes an answer's events as lines: the first text at once, then all of the next 20 ms together. Tokens that take longer go out one by one. */
+/** Writes an answer's events as lines: the first text at once, then all of the next `paceMs` together. Tokens that take longer go out one by one. */
 export class EventWriter {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #options: EventWriterOptions;
@@ -34,7 +30,7 @@ export class EventWriter {
 
   /** Resolves when there is room for more: at once, unless the reader is slow. */
   async write(event: EdgeEvent): Promise<void> {
-    const early = event.type === 'delta' ? this.#lastAt + PACE_MS - this.#options.now() : 0;
+    const early = event.type === 'delta' ? this.#lastAt + this.#options.paceMs - this.#options.now() : 0;
     if (event.type === 'delta') this.#held = this.#held ? joined(this.#held, event) : event;
     const { stallMs, onStall } = this.#options;
     const room = (this.#writer.desiredSize ?? 0) > 0 || (await within(isReady(this.#writer), stallMs));

@@ -154,6 +154,7 @@ export class EdgeServer {
     writer.closed.catch(leave);
     const events = new EventWriter(writer, {
       stallMs: this.#config.stallMs,
+      paceMs: this.#host.paceMs ?? 0,
       onStall: () => end(new Error('The client stays connected but does not read.')),
       now: () => this.#host.now(),
     });
