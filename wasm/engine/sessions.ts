@@ -8,7 +8,7 @@ import type { LayerPlaces } from './weights.ts';
 export const PAGE = 64;
 
 /** Positions after which the delta rule's state is written (wasm/kernel/delta-rule.ts). */
-const GROUP = 4;
+export const GROUP = 4;
 
 export interface Session {
   id: string;
