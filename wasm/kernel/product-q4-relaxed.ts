@@ -11,16 +11,19 @@
 import { BYTES_QUAD } from './quantize';
 import { HALF_MASK, Q4_TILE, scalesHigh, scalesLow, spread0, spread1, spread2, spread3 } from './tile';
 
-@inline function dot<S>(a: v128, x: v128, w: v128): v128 {
+/** a + the sums of four products each, of x (int8) and w (int7). */
+@inline export function dot<S>(a: v128, x: v128, w: v128): v128 {
   if (sizeof<S>() == 4) return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, a);
   return i16x8.add(a, i16x8.relaxed_dot_i8x16_i7x16_s(x, w));
 }
 
-@inline function high(v: v128, m: v128): v128 {
+/** The upper nibbles of bytes. */
+@inline export function high(v: v128, m: v128): v128 {
   return v128.and(i16x8.shr_u(v, 4), m);
 }
 
-@inline function addBlock<S>(f: v128, a: v128, one: v128, scale: v128): v128 {
+/** f + a block's sums times its scale. `one`: 1 in all lanes of int16. */
+@inline export function addBlock<S>(f: v128, a: v128, one: v128, scale: v128): v128 {
   if (sizeof<S>() == 2) a = i32x4.dot_i16x8_s(a, one);
   return f32x4.add(f, f32x4.mul(f32x4.convert_i32x4_s(a), scale));
 }

@@ -5,22 +5,9 @@
  * Such a compiler begins at two stores next to each other and goes back from what they store, as long as both sides do the same; so everything is done for two row
  * groups, and rows 0..3 of both are stored next to each other in `sums` (64 bytes a token) before they go where they belong. Both sides must begin with the same constant.
  */
+import { addBlock, dot, high } from './product-q4-relaxed';
 import { BYTES_QUAD } from './quantize';
 import { HALF_MASK, Q4_TILE, scalesHigh, scalesLow } from './tile';
-
-@inline function dot<S>(a: v128, x: v128, w: v128): v128 {
-  if (sizeof<S>() == 4) return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, w, a);
-  return i16x8.add(a, i16x8.relaxed_dot_i8x16_i7x16_s(x, w));
-}
-
-@inline function high(v: v128, m: v128): v128 {
-  return v128.and(i16x8.shr_u(v, 4), m);
-}
-
-@inline function addBlock<S>(f: v128, a: v128, one: v128, scale: v128): v128 {
-  if (sizeof<S>() == 2) a = i32x4.dot_i16x8_s(a, one);
-  return f32x4.add(f, f32x4.mul(f32x4.convert_i32x4_s(a), scale));
-}
 
 /** One token's four vectors of `sums` to the first and the second row group's place. */
 @inline function place(sums: usize, y: usize, apart: usize): void {
