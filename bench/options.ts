@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { firstSentence } from '../models/cli/first-sentence.ts';
 
 /** A mistake of the person at the keyboard: told in one sentence, without a stack. */
 export class UsageError extends Error {
@@ -48,11 +49,10 @@ export async function runOrTell(help: string, work: () => Promise<void>): Promis
   }
 }
 
-/** Node's own complaints about options come in up to three sentences, the first of which says what is wrong. */
 function sentenceOf(error: unknown): string | null {
   if (error instanceof UsageError) return error.message;
   const isOptions = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  return isOptions ? `${error.message.split(/\.\s/)[0]!.replace(/\.$/, '')}.` : null;
+  return isOptions ? `${firstSentence(error)}.` : null;
 }
 
 const isWithin = (value: number, { min = 0, over = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, whole = false }: Bounds) =>

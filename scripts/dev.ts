@@ -2,6 +2,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { firstSentence } from '../models/cli/first-sentence.ts';
 import type { Manifest } from '../models/pack/manifest.ts';
 import { encodePlan } from '../wasm/engine/pipeline/encode-plan.ts';
 import { planStages } from '../wasm/engine/pipeline/plan.ts';
@@ -54,7 +55,7 @@ function readOptions(): Options | null {
   try {
     values = parseArgs({ options }).values;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(/\.\s/)[0]}. See npm run dev -- --help.`);
+    throw new UsageError(`${firstSentence(error)}. See npm run dev -- --help.`);
   }
   if (values.help) return null;
   const port = Number(values.port);

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { firstSentence } from '../models/cli/first-sentence.ts';
 import { totalBytes } from '../wasm/engine/pipeline/plan.ts';
 import { openCloudflare } from './deploy/cloudflare-account.ts';
 import { loadDeployment, loadSettings } from './deploy/load.ts';
@@ -112,6 +113,6 @@ try {
     process.exitCode = findings.some(({ state }) => state === 'fail') ? 1 : 0;
   }
 } catch (error) {
-  console.error(`${asError(error).message.split(/\.\s/)[0]}; see npm run doctor -- --help.`);
+  console.error(`${firstSentence(error)}; see npm run doctor -- --help.`);
   process.exitCode = 1;
 }

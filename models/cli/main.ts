@@ -1,6 +1,7 @@
 import { ModelError } from '../model-error.ts';
 import { calibrate } from './calibrate.ts';
 import type { Command } from './command.ts';
+import { firstSentence } from './first-sentence.ts';
 import { generate } from './generate.ts';
 import { inspect } from './inspect.ts';
 import { list } from './list.ts';
@@ -52,7 +53,7 @@ export async function main(args: string[], program = PROGRAM): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof Error && EXPECTED.has(error.name)) console.error(error.message);
-    else if (isUsageError(error)) console.error(`${error.message.split(/\.\s/)[0]}; see --help.`);
+    else if (isUsageError(error)) console.error(`${firstSentence(error)}; see --help.`);
     else console.error(error);
     return 1;
   }

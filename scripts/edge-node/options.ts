@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { firstSentence } from '../../models/cli/first-sentence.ts';
 import { defaultThreads, maxThreads } from './place.ts';
 import { DEFAULT_NICE, type Nice } from './priority.ts';
 import { UsageError } from './usage-error.ts';
@@ -65,7 +66,7 @@ export function readEdgeOptions(args: string[], program: EdgeProgram): EdgeOptio
   try {
     values = parseArgs({ args, options }).values;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(/\.\s/)[0]}. See ${program.command} --help.`);
+    throw new UsageError(`${firstSentence(error)}. See ${program.command} --help.`);
   }
   if (values.help) {
     console.log(helpText(program));

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { firstSentence } from '../../models/cli/first-sentence.ts';
 import { whole } from '../edge-node/options.ts';
 import { UsageError } from '../edge-node/usage-error.ts';
 import type { SettingsFiles } from './settings.ts';
@@ -44,7 +45,7 @@ export function readGatewayOptions(args: string[]): GatewayOptions | null {
       },
     }).values;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(/\.\s/)[0]}. See nearside gateway --help.`);
+    throw new UsageError(`${firstSentence(error)}. See nearside gateway --help.`);
   }
   if (values.help) {
     console.log(HELP);
