@@ -7,6 +7,7 @@ import { likelyNext } from './head-answer.ts';
 import type { Kernel, KernelTeam } from './kernel.ts';
 import { type Observe, observer } from './observe.ts';
 import { ropeTable } from './rope.ts';
+import { writeRows } from './rows.ts';
 import { MAX_ROWS, type Scratch } from './scratch.ts';
 import type { Sessions } from './sessions.ts';
 import { applySnapshot, takeSnapshot } from './snapshot.ts';
@@ -23,7 +24,6 @@ import type {
   StepResult,
 } from './stage.ts';
 import { StageError } from './stage.ts';
-import { ROW, structBytes, writeStruct } from './structs.ts';
 import type { Weights } from './weights.ts';
 import { type Work, workOf } from './work.ts';
 import type { YieldNow } from './yield-now.ts';
@@ -267,7 +267,7 @@ export class LocalStage implements Stage, PipelineMember {
   /** All layers over one micro-batch, from and to `scratch.x`. */
   async #runLayers(rows: Row[], signal?: AbortSignal): Promise<void> {
     const { kernel, scratch, weights } = this.#parts;
-    this.#writeRows(rows);
+    writeRows(rows, this.#parts, this.#fillRopeTable);
     const show = this.#parts.observe && observer(this.#parts, rows.length, this.#parts.observe);
     for (const [i, { address }] of weights.layers.entries()) {
       show?.beforeMixer(i);
@@ -282,25 +282,6 @@ export class LocalStage implements Stage, PipelineMember {
       show?.afterMlp(i);
       await this.#pause(halfway ? second : first + second, signal);
     }
-  }
-
-  /** Inputs, row records and RoPE tables of a micro-batch. */
-  #writeRows(rows: Row[]): void {
-    const { kernel, arena, scratch, sessions, weights } = this.#parts;
-    const { buffer } = arena.memory;
-    const width = this.manifest.config.hiddenSize;
-    for (const [i, row] of rows.entries()) {
-      const { session, position } = row;
-      const record = { position, pages: session.slot, state: sessions.recurrentState(session) };
-      writeStruct(buffer, scratch.rows + i * structBytes(ROW), ROW, record);
-      const at = scratch.x + i * width * 4;
-      if (row.hidden) new Float32Array(buffer, at, width).set(row.hidden);
-      else if (!kernel.embedRow(weights.embed, row.id, at)) throw new Error(`The token table has no row ${row.id}.`);
-    }
-    this.#fillRopeTable(
-      buffer,
-      rows.map((row) => row.position),
-    );
   }
 
   async #pause(work: number, signal?: AbortSignal): Promise<void> {
