@@ -1,7 +1,7 @@
 /**
  * When an endpoint is left out: a state machine without a clock of its own. Times are milliseconds of any clock.
  *
- *   in --- 3 failures in a row, or a slow outlier ---> out until T --- T passes, one request tries ---> in, or out for twice as long
+ *   in --- 3 failures in a row, or a slow outlier ---> out until T --- T passes, or it is seen to be back: one request tries ---> in, or out for twice as long
  */
 export interface Health {
   /** Failures since the last success. */
@@ -51,6 +51,11 @@ export function failed(health: Health, now: number, unavailable: boolean): Healt
 export function eject(health: Health, now: number): Health {
   const outMs = Math.min(longestOutMs, firstOutMs * 2 ** health.ejections);
   return { ...health, ejections: health.ejections + 1, outUntil: now + outMs, probing: false, wellSince: 0 };
+}
+
+/** The monitor, which had found nobody there, has found somebody: the next request tries, however long it was to stay out. */
+export function seenBack(health: Health, now: number): Health {
+  return health.probing ? health : { ...health, outUntil: Math.min(health.outUntil, now) };
 }
 
 /** Whether a request may go there: it is in, or its time is up and nobody is trying it yet. */

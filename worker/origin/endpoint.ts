@@ -1,4 +1,4 @@
-import { eject, failed, type Health, healthy, isAvailable, isCold, released, sent, succeeded } from './ejection.ts';
+import { eject, failed, type Health, healthy, isAvailable, isCold, released, seenBack, sent, succeeded } from './ejection.ts';
 import type { FailureKind } from './failure.ts';
 import { type Candidate, fixedTokens } from './pick.ts';
 import type { EndpointConfig } from './pool-config.ts';
@@ -225,8 +225,9 @@ export class Endpoint {
     this.#samples = 0;
   }
 
-  /** What the monitor says. A scrape that failed ejects nobody: only requests do. */
+  /** What the monitor says. A scrape that failed ejects nobody: only requests do. One that finds a server again lets a request try. */
   observe(seen: Observation): void {
+    if (this.#seen?.alive === false && seen.alive) this.#health = seenBack(this.#health, seen.at);
     this.#seen = seen;
   }
 

@@ -7,6 +7,7 @@ import {
   isAvailable,
   isCold,
   released,
+  seenBack,
   sent,
   slowOutlier,
   succeeded,
@@ -55,6 +56,17 @@ describe('ejection', () => {
     const tried = sent(fails(healthy, 3, 1000), 6_000);
     expect(isAvailable(released(tried), 6_001)).toBe(true);
     expect(isAvailable(tried, 66_000)).toBe(true);
+  });
+
+  it('lets one request try as soon as somebody has been seen there again, and is as long as ever when that fails', () => {
+    const out = fails(healthy, 3, 1000);
+    const back = seenBack(out, 2_000);
+    expect([isAvailable(out, 2_000), isAvailable(back, 2_000)]).toEqual([false, true]);
+    const tried = sent(back, 2_100);
+    expect(isAvailable(seenBack(tried, 2_150), 2_200)).toBe(false);
+    expect(failed(tried, 2_200, false).outUntil).toBe(12_200);
+    expect(isAvailable(succeeded(tried, 2_200), 2_200)).toBe(true);
+    expect(seenBack(healthy, 2_000)).toEqual(healthy);
   });
 
   it('is forgotten after a good minute, not before', () => {

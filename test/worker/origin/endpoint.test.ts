@@ -64,6 +64,18 @@ describe('an endpoint', () => {
     expect(vllm.isFull(now)).toBe(true);
   });
 
+  it('is tried again when the monitor finds it back, and not because the monitor has found it all the time', () => {
+    const endpoint = new Endpoint(config('a'));
+    endpoint.observe(seen({ alive: true }));
+    breakDown(endpoint);
+    endpoint.observe(seen({ alive: true }));
+    expect(endpoint.isAvailable(now)).toBe(false);
+    endpoint.observe(seen({ alive: false }));
+    expect(endpoint.isAvailable(now)).toBe(false);
+    endpoint.observe(seen({ alive: true }));
+    expect(endpoint.isAvailable(now)).toBe(true);
+  });
+
   it('is never put out by what the monitor did not see', () => {
     const endpoint = new Endpoint(config('a'));
     endpoint.observe(seen({ alive: false }));
@@ -71,11 +83,11 @@ describe('an endpoint', () => {
   });
 });
 
-describe('a pool', () => {
-  const breakDown = (endpoint: Endpoint) => {
-    for (let i = 0; i < 3; i++) endpoint.failed('unreachable', null, now);
-  };
+const breakDown = (endpoint: Endpoint) => {
+  for (let i = 0; i < 3; i++) endpoint.failed('unreachable', null, now);
+};
 
+describe('a pool', () => {
   it('avoids who is out, but never the last one', () => {
     const pool = poolOf([config('a'), config('b')]);
     breakDown(pool.endpoints[0]!);
