@@ -24,6 +24,8 @@ export interface ServeOptions {
   inspector?: boolean;
   /** V8's own, for instance `--max-semi-space-size=2`. */
   v8Flags?: string[];
+  /** The Durable Object that looks at origins. */
+  monitor?: boolean;
 }
 
 /**
@@ -42,7 +44,7 @@ export function serveGateway(folder: string, variables: Record<string, string>, 
       env: { ...process.env, CI: 'true' },
     },
   );
-  return serveModules(folder, variables, options);
+  return serveModules(folder, variables, { ...options, monitor: true });
 }
 
 /**
@@ -52,7 +54,7 @@ export function serveGateway(folder: string, variables: Record<string, string>, 
 export async function serveModules(folder: string, variables: Record<string, string>, options: ServeOptions = {}): Promise<WorkerdServer> {
   const [port, inspectorPort] = [await freePort(), await freePort()];
   const config = join(folder, 'gateway.capnp');
-  writeFileSync(config, workerdConfig(folder, port, variables, options.v8Flags ?? []));
+  writeFileSync(config, workerdConfig(folder, port, variables, options));
   const command = [...(options.launcher ?? []), packageFile('workerd', 'bin/workerd')];
   // Into a file: to read a pipe would cost whoever measures something.
   const logFile = join(folder, 'workerd.log');
@@ -84,12 +86,14 @@ export async function serveModules(folder: string, variables: Record<string, str
 }
 
 /** The compatibility settings are those of wrangler.toml; the variables become text bindings. */
-function workerdConfig(folder: string, port: number, variables: Record<string, string>, v8Flags: string[]): string {
+function workerdConfig(folder: string, port: number, variables: Record<string, string>, { v8Flags = [], monitor }: ServeOptions): string {
   const toml = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
   const date = /^compatibility_date = "(.*)"$/m.exec(toml)![1];
   const flags = /^compatibility_flags = \[(.*)\]$/m.exec(toml)![1];
   const modules = readdirSync(folder).filter((name) => name.endsWith('.js'));
   const bindings = Object.entries(variables).map(([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)})`);
+  if (monitor) bindings.push('(name = "ORIGIN_MONITOR", durableObjectNamespace = "OriginMonitor")');
+  const objects = `durableObjectNamespaces = [(className = "OriginMonitor", uniqueKey = "monitor")], durableObjectStorage = (inMemory = void),`;
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   v8Flags = [${v8Flags.map((flag) => JSON.stringify(flag)).join(', ')}],
@@ -105,6 +109,7 @@ const gateway :Workerd.Worker = (
   compatibilityFlags = [${flags}],
   bindings = [${bindings.join(', ')}],
   globalOutbound = "network",
+  ${monitor ? objects : ''}
 );
 `;
 }
