@@ -1,88 +1,17 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { encodePlan, planHash } from '../../wasm/engine/pipeline/encode-plan.ts';
 import { StageLostError } from '../../wasm/engine/pipeline/peer.ts';
-import { PipelineStage } from '../../wasm/engine/pipeline/pipeline-stage.ts';
-import { planStages, totalBytes } from '../../wasm/engine/pipeline/plan.ts';
-import type { HeadQuery, PipelineMember } from '../../wasm/engine/stage.ts';
-import { RemotePeer } from '../../worker/edge/pipeline/remote-peer.ts';
-import { StageHost } from '../../worker/edge/pipeline/stage-host.ts';
-import { STAGE_VERSION, type StageDoor } from '../../worker/edge/pipeline/stage-protocol.ts';
-import { StepScheduler } from '../../worker/edge/scheduler.ts';
-import { memoryPack, randomWeights } from '../support/memory-pack.ts';
-import { CONFIGS } from '../support/models.ts';
-import { answerOf, loadMember } from '../support/pipeline.ts';
+import type { HeadQuery } from '../../wasm/engine/stage.ts';
+import { STAGE_VERSION } from '../../worker/edge/pipeline/stage-protocol.ts';
+import { HostedStages, LEASE_MS, PLAN } from '../support/hosted-stages.ts';
+import { answerOf } from '../support/pipeline.ts';
 
 const ALL: HeadQuery = { candidates: 320, adjust: null, draw: null };
-const pack = memoryPack(CONFIGS.tied, randomWeights(CONFIGS.tied, 7), 'q8_0', { maxFileBytes: 6000 });
-const sizes = { sessions: 3, contextLength: 256 };
-const plan = planStages(pack.manifest, { ...sizes, budgetBytes: totalBytes(planStages(pack.manifest, sizes).stages[0]!) * 0.985 });
-const text = encodePlan(plan);
-const LEASE_MS = 1000;
-
-/** The stages of the plan and ways to them, all in this process; the clock is the test's. */
-class Deployment {
-  clock = 0;
-  hosts: StageHost[] = [];
-  members: PipelineMember[] = [];
-  /** Awaited before every call arrives. */
-  delay: (stage: number) => Promise<void> = async () => {};
-  running = 0;
-  mostRunning = 0;
-
-  constructor() {
-    for (const stage of plan.stages.keys()) this.restart(stage);
-  }
-
-  restart(stage: number): void {
-    const load = async () => {
-      const { spec, wasmBytes } = plan.stages[stage]!;
-      this.members[stage] = await loadMember(pack, spec, wasmBytes);
-      return this.members[stage]!;
-    };
-    this.hosts[stage] = new StageHost({ plan: planHash(text), stage, load, now: () => this.clock, leaseMs: LEASE_MS, arrived: () => {} });
-  }
-
-  door(stage: number): StageDoor {
-    const host = this.hosts[stage]!;
-    return {
-      attach: (hello) =>
-        host.attach(structuredClone(hello), (calls) => {
-          const sent = async <A, T>(args: A, call: (args: A) => Promise<T>): Promise<T> => {
-            this.running += 1;
-            this.mostRunning = Math.max(this.mostRunning, this.running);
-            await this.delay(stage);
-            this.running -= 1;
-            if (this.hosts[stage] !== host) throw new Error('The object is gone.');
-            return structuredClone(await call(structuredClone(args)));
-          };
-          return {
-            call: (method, args) => sent(args, (copy) => calls.call(method, copy)),
-            step: (text, bytes) => sent([text, bytes] as const, (copy) => calls.step(...copy)),
-            answer: (text, bytes) => sent([text, bytes] as const, (copy) => calls.answer(...copy)),
-          };
-        }),
-    };
-  }
-
-  pipeline(changes: { callMs?: number; idleMs?: number } = {}) {
-    const client = crypto.randomUUID();
-    const options = { plan: planHash(text), client, ...changes };
-    const peers = plan.stages.map(({ spec }, stage) => new RemotePeer({ spec, stage, door: () => this.door(stage), ...options }));
-    return { peers, stage: new PipelineStage(pack.manifest.config, peers, { ...sizes, wait: async () => {} }) };
-  }
-
-  async sessionBytes(): Promise<number> {
-    const memory = await Promise.all(this.members.map((member) => member.memory()));
-    return memory.reduce((sum, { sessionBytes }) => sum + sessionBytes, 0);
-  }
-}
-
 const entry = (session: string, position: number, ids: number[]) => ({ session, position, ids, head: ALL });
 
 describe('stages behind RPC', () => {
-  let deployment: Deployment;
+  let deployment: HostedStages;
   beforeEach(() => {
-    deployment = new Deployment();
+    deployment = new HostedStages();
   });
 
   it('answer as if they were here, and a restarted one is not noticed', async () => {
@@ -152,7 +81,7 @@ describe('stages behind RPC', () => {
     const before = await deployment.sessionBytes();
     expect(before).toBeGreaterThan(two / 2);
     await deployment.hosts[0]!.attach(
-      { version: STAGE_VERSION, plan: planHash(text), stage: 0, client: 'someone else', sessions: [] },
+      { version: STAGE_VERSION, plan: PLAN, stage: 0, client: 'someone else', sessions: [] },
       (calls) => calls,
     );
     await stage.step([entry('a', 0, [1])]);
@@ -247,64 +176,8 @@ describe('stages behind RPC', () => {
     [{ plan: 'another' }, 'Stage 1 has another plan'],
     [{ stage: 0 }, 'Stage 1 was taken for stage 0: check'],
   ])('that are not what the engine takes them for say so: %o', async (changes, message) => {
-    const hello = { version: STAGE_VERSION, plan: planHash(text), stage: 1, client: 'c', sessions: [], ...changes };
+    const hello = { version: STAGE_VERSION, plan: PLAN, stage: 1, client: 'c', sessions: [], ...changes };
     const welcome = await deployment.hosts[1]!.attach(hello, (calls) => calls);
     expect(welcome).toMatchObject({ ok: false, message: expect.stringContaining(message) });
-  });
-});
-
-describe('several turns at once', () => {
-  const now = () => performance.now();
-  const yieldNow = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
-  const requests = Array.from({ length: 3 }, (_, i) => ({
-    prompt: Array.from({ length: 20 + 50 * i }, (_, id) => (id * 7 + i) % 300),
-    seed: i,
-  }));
-  const ask = (scheduler: StepScheduler) =>
-    Promise.all(requests.map(({ prompt, seed }) => answerOf(scheduler, prompt, { seed, topK: 20 }, { prefillChunk: 64 })));
-
-  it('keep several stages busy, and the answers are those of one turn after the other', async () => {
-    const one = new Deployment();
-    const right = await ask(new StepScheduler(one.pipeline().stage, { now, yieldNow }));
-    const several = new Deployment();
-    several.delay = () => new Promise((resolve) => setTimeout(resolve, 1));
-    const scheduler = new StepScheduler(several.pipeline().stage, { now, yieldNow, turns: 3 });
-    expect(await ask(scheduler)).toEqual(right);
-    expect(several.mostRunning).toBeGreaterThan(3);
-    expect(await several.sessionBytes()).toBe(0);
-    expect(scheduler.rates.decode).toBeGreaterThan(0);
-  });
-
-  it('may be fewer for answers than for prompts, and the answers are the same', async () => {
-    const deployment = new Deployment();
-    const { stage } = deployment.pipeline();
-    let running = 0;
-    let most = 0;
-    const step = stage.step.bind(stage);
-    stage.step = async (batch, signal) => {
-      const isAnswer = batch.some(({ ids }) => ids?.length === 1);
-      running += Number(isAnswer);
-      most = Math.max(most, running);
-      return step(batch, signal).finally(() => {
-        running -= Number(isAnswer);
-      });
-    };
-    const right = await ask(new StepScheduler(new Deployment().pipeline().stage, { now, yieldNow }));
-    expect(await ask(new StepScheduler(stage, { now, yieldNow, turns: 3, answerTurns: 1 }))).toEqual(right);
-    expect(most).toBe(1);
-  });
-
-  it('end for the client that leaves, and for nobody else', async () => {
-    const deployment = new Deployment();
-    const scheduler = new StepScheduler(deployment.pipeline().stage, { now, yieldNow, turns: 3 });
-    const leaving = new AbortController();
-    const answer = () => answerOf(scheduler, requests[1]!.prompt, { seed: 1, topK: 20 });
-    const right = await answer();
-    const gone = answerOf(scheduler, requests[2]!.prompt, {}, { maxTokens: 100 }, leaving.signal);
-    const staying = answer();
-    setTimeout(() => leaving.abort(new Error('gone')), 20);
-    await expect(gone).rejects.toThrow('gone');
-    expect(await staying).toEqual(right);
-    expect(await deployment.sessionBytes()).toBe(0);
   });
 });
