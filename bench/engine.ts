@@ -11,7 +11,7 @@ import { engineTable, otherFigures, otherTurns, ratioTable } from './engine/tabl
 import { fastTasks, type Settings, slowTasks, type Task } from './engine/tasks.ts';
 import { measureTurns } from './engine/turns.ts';
 import { ROOT } from './engine/workerd.ts';
-import { describeMachine, machine } from './machine.ts';
+import { cpuFeatures, describeMachine, machine } from './machine.ts';
 import { numberOption } from './options.ts';
 
 const HELP = `Usage: npm run bench -- engine [--quick] [--json FILE] [--model GGUF] [--reps N] [--pairs N] [--rounds N]
@@ -90,10 +90,10 @@ class Runner {
   }
 
   /** The process of an engine that has measured all its figures, or null when it cannot. */
-  async #measure({ engine, script, args, skip }: Task): Promise<Child | null> {
+  async #measure({ engine, threads, script, args, skip }: Task): Promise<Child | null> {
     const { run, facts, skipped } = this.#outcome;
     if (skip) {
-      skipped[engine] = skip;
+      skipped[keyOf(engine, threads)] = skip;
       return null;
     }
     this.#noteLoad();
@@ -107,7 +107,7 @@ class Runner {
       await child.ask({ name: 'suite' });
       return child;
     } catch (error) {
-      skipped[engine] = (error as Error).message;
+      skipped[keyOf(engine, threads)] = (error as Error).message;
       await this.#stop(engine, child);
       return null;
     } finally {
@@ -130,7 +130,7 @@ class Runner {
   }
 }
 
-const keyOf = (engine: string, threads: number): string => `${engine}, ${threads}`;
+const keyOf = (engine: string, threads: number): string => `${engine}, ${threads} thread${threads > 1 ? 's' : ''}`;
 
 const folderBytes = (folder: string): number => readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 
@@ -196,7 +196,7 @@ export async function run(args: string[]): Promise<void> {
     await (await import('./engine/profile.ts')).profile(await benchPack(gguf, 'q4_0'), settings.reps, values.json ?? null);
     return;
   }
-  const outcome: Outcome = { run: new Measurements(), facts: {}, skipped: {} };
+  const outcome: Outcome = { run: new Measurements(), facts: { 'CPU features': cpuFeatures() ?? 'unknown' }, skipped: {} };
   const both = !values.quick && values.model === undefined;
   const smollm2 = both ? fetchedSmollm2() : null;
   if (both && !smollm2) outcome.skipped['SmolLM2-135M'] = 'it is not there: run npm run fetch:smollm2';

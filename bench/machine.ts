@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 
 /** What a figure was measured on; printed beside every table. */
@@ -26,6 +26,13 @@ export function machine(): Machine {
 /** One line, above a table. */
 export const describeMachine = ({ cpu, cores, memoryGiB, node, workerd, date }: Machine): string =>
   `${cpu}, ${cores} cores, ${memoryGiB} GiB; Node ${node}, workerd ${workerd}; ${date}`;
+
+/** The processor's vector instructions, which engines in WebAssembly are compiled to as native ones are; null where the system does not say. */
+export function cpuFeatures(): string | null {
+  const file = '/proc/cpuinfo';
+  const flags = existsSync(file) ? /^flags\s*:(.*)$/m.exec(readFileSync(file, 'utf8')) : null;
+  return flags?.[1]?.match(/\b(sse4_[12]|avx\w*|fma|f16c)\b/g)?.join(' ') ?? null;
+}
 
 /** The value below which a share `q` (0..1) of the sorted samples lies, by linear interpolation. NaN without samples. */
 export function quantile(samples: number[], q: number): number {

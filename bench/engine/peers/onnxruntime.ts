@@ -24,6 +24,7 @@ const report = new Report(ORT, model, 1);
 const { manifest } = await openPack(new FolderStorage(folder));
 const installed = readFileSync(join(ROOT, 'node_modules/onnxruntime-web/package.json'), 'utf8');
 report.fact('version', (JSON.parse(installed) as { version: string }).version);
+report.fact('build', "the npm package's ort-wasm-simd-threaded.wasm");
 
 /** How often each shape of a quantized matrix occurs, the head apart: a prompt needs it once. */
 const shapes = new Map<string, { rows: number; columns: number; count: number; head: boolean }>();

@@ -88,6 +88,7 @@ async function suite(): Promise<void> {
     const about = await page.evaluate((count) => (globalThis as unknown as Window).load(count), threads);
     if (about.threads !== threads) throw new Error(`wllama runs on ${about.threads} threads instead of ${threads}.`);
     report.fact('version', `wllama 3.8.1, llama.cpp ${about.version}, Chromium ${browser.version()}`);
+    report.fact('build', "the npm package's wllama.wasm, WebAssembly with SIMD");
     const complete = async (tokens: number, answer: number): Promise<Timings> => {
       // It takes text only, and both tokenizers make a token of each digit.
       const prompt = Array.from({ length: tokens }, (_, i) => (i * 7 + 3) % 10).join('');

@@ -1,6 +1,24 @@
 import { expect, test } from 'vitest';
 import { type Measurement, Measurements } from '../../../bench/engine/measurement.ts';
-import { LLAMACPP, MODEL, RATIO_KEYS, ratios, verdict, WORKERD } from '../../../bench/engine/ratios.ts';
+import { LLAMACPP, MODEL, ratios, verdict, WORKERD } from '../../../bench/engine/ratios.ts';
+
+/** Others read these from the JSON: a key that changes its name is missed by them. */
+const KEYS = [
+  'decode_workerd_vs_llamacpp',
+  'decode_workerd_vs_wllama',
+  'decode_workerd_vs_ort',
+  'decode_workerd_vs_roofline',
+  'prefill_workerd_vs_llamacpp',
+  'prefill_node_vs_llamacpp',
+  'decode_context_2048_vs_64',
+  'threads_2_vs_1',
+  'batch_4_vs_1_workerd',
+  'batch_4_vs_1_node',
+  'memory_vs_pack',
+  'load_seconds',
+  'prefix_hit_ttft_vs_short',
+  'event_loop_hold_ms',
+];
 
 function runOf(
   ...measurements: [engine: string, metric: Measurement['metric'], at: string | number, samples: number[], threads?: number][]
@@ -32,7 +50,7 @@ test('a ratio measured by turns is the median of its pairs, over all rounds, wha
 
 test('a ratio whose figures are missing is null and says why; all keys are there', () => {
   const all = ratios(new Measurements());
-  expect(Object.keys(all)).toEqual([...RATIO_KEYS]);
+  expect(Object.keys(all)).toEqual(KEYS);
   expect(Object.values(all).every(({ value, reason }) => value === null && reason)).toBe(true);
 });
 
