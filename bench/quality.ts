@@ -10,13 +10,13 @@ import { benchPack } from './engine/model-files.ts';
 import { grid } from './engine/table.ts';
 import { ROOT } from './engine/workerd.ts';
 import { machine } from './machine.ts';
-import { numberOption } from './options.ts';
+import { numberOption, UsageError } from './options.ts';
 import { Comparison } from './quality/comparison.ts';
 
-const HELP = `Usage: npm run bench -- quality [PACK_F32 PACK...] [--text FILE]... [--tokens N] [--json FILE]
+const HELP = `Usage: npm run bench -- quality [[PACK_F32] PACK...] [--text FILE]... [--tokens N] [--json FILE]
 
 Perplexity of each pack over a text, and how closely each follows the first one: top-1 agreement and Kullback-Leibler divergence. Without packs: SmolLM2
-(npm run fetch:smollm2) packed as f32, q8_0 and q4_0. Without a text: English of this repository.
+(npm run fetch:smollm2) packed as f32, q8_0 and q4_0; a single pack is compared with that f32. Without a text: English of this repository.
 
   --text FILE   text to read; may be repeated
   --tokens N    at most so many tokens (3000)
@@ -43,6 +43,13 @@ async function open(folder: string) {
   return { name: `${name} ${quantization}`, folder, stage, tokenizer: Tokenizer.load(await pack.file(tokenizer)), manifest: pack.manifest };
 }
 
+/** The reference first. */
+async function packsToCompare(given: string[]): Promise<string[]> {
+  if (given.length > 1) return given;
+  const folders = given.length === 1 ? given : [await benchPack(smollm2Gguf(), 'q8_0'), await benchPack(smollm2Gguf(), 'q4_0')];
+  return [await benchPack(smollm2Gguf(), 'f32'), ...folders];
+}
+
 /** Windows of consecutive tokens, the last one dropped when it is short. */
 function windowsOf(ids: number[], tokens: number): number[][] {
   const count = Math.floor(Math.min(ids.length, tokens) / WINDOW);
@@ -65,12 +72,15 @@ export async function run(args: string[]): Promise<void> {
     return;
   }
   const tokens = numberOption('tokens', values.tokens, { min: 1, whole: true });
-  const folders = positionals;
-  if (folders.length === 0) for (const type of ['f32', 'q8_0', 'q4_0'] as const) folders.push(await benchPack(smollm2Gguf(), type));
+  const folders = await packsToCompare(positionals);
   const texts = values.text ?? defaultTexts();
   const packs = [];
   for (const folder of folders) packs.push(await open(folder));
   const [reference] = packs;
+  for (const { folder, manifest } of packs) {
+    if (manifest.tokenCount === reference!.manifest.tokenCount) continue;
+    throw new UsageError(`${folder} has another vocabulary than ${reference!.folder}: name the f32 pack of its own model before it.`);
+  }
   const windows = windowsOf(reference!.tokenizer.encode(texts.map((path) => readFileSync(path, 'utf8')).join('\n')), tokens);
   if (windows.length === 0) throw new Error(`The text has fewer than ${WINDOW} tokens: give a longer one.`);
   const comparisons = packs.map(() => new Comparison(reference!.manifest.tokenCount));
