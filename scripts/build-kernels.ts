@@ -1,10 +1,3 @@
-/**
- * Builds wasm/kernel into wasm/kernel/build, from the same source: relaxed.wasm (relaxed SIMD) and simd.wasm (plain SIMD), and both once more for several
- * threads on a shared memory (Node).
- *
- *   npm run build:kernels             writes all
- *   npm run build:kernels -- --check  builds into a temporary folder and fails if a committed file differs by a byte
- */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,6 +5,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { KERNEL_OPTIONS } from './kernel-options.ts';
+import { runScript } from './run-script.ts';
+
+const HELP = `npm run build:kernels -- [--check]
+
+Builds wasm/kernel into wasm/kernel/build, from the same source: relaxed.wasm (relaxed SIMD) and simd.wasm (plain SIMD), and both once more for several
+threads on a shared memory (Node).
+
+  --check   builds into a temporary folder instead, and fails if a committed file differs by a byte`;
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const built = join(root, 'wasm/kernel/build');
@@ -34,21 +35,27 @@ function build(folder: string): void {
   }
 }
 
-if (process.argv.includes('--check')) {
+function check(): void {
   const folder = mkdtempSync(join(tmpdir(), 'nearside-kernels-'));
   try {
     build(folder);
     const stale = BUILDS.filter(({ file }) => !readFileSync(join(folder, file)).equals(readFileSync(join(built, file))));
-    if (stale.length > 0) {
-      console.error(
+    if (stale.length > 0)
+      throw new Error(
         `wasm/kernel/build: ${stale.map(({ file }) => file).join(', ')} not built from the current source; run npm run build:kernels.`,
       );
-      process.exitCode = 1;
-    } else console.log('wasm/kernel/build is built from the current source.');
+    console.log('wasm/kernel/build is built from the current source.');
   } finally {
     rmSync(folder, { recursive: true });
   }
-} else {
-  build(built);
-  for (const { file } of BUILDS) console.log(`wasm/kernel/build/${file}: ${readFileSync(join(built, file)).length} bytes`);
 }
+
+await runScript(
+  HELP,
+  async (values) => {
+    if (values.check) return check();
+    build(built);
+    for (const { file } of BUILDS) console.log(`wasm/kernel/build/${file}: ${readFileSync(join(built, file)).length} bytes`);
+  },
+  { options: { check: { type: 'boolean' } } },
+);

@@ -12,6 +12,7 @@ import { memoryLimit } from './container/memory-limit.ts';
 import { assemble, peakResident } from './container/root.ts';
 import { whole } from './edge-node/options.ts';
 import { UsageError } from './edge-node/usage-error.ts';
+import { usageSentence } from './run-script.ts';
 import { buildServer } from './server/build.ts';
 
 const HELP = `npm run container:check -- [--model PACK_DIR] [--memory MIB]
@@ -177,6 +178,6 @@ try {
     process.exitCode = (await check(values.model, whole('memory', values.memory, 64, 1_000_000))) ? 0 : 1;
   }
 } catch (error) {
-  console.error(error instanceof UsageError ? error.message : error);
+  console.error(usageSentence(error) ?? (error instanceof UsageError ? error.message : error));
   process.exitCode = 1;
 }

@@ -2,13 +2,13 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import { refused } from './deploy-charts/cases.ts';
 import { findGo, goModule, goTool } from './deploy-charts/go-tools.ts';
 import { customSchemas, kubernetesSchemas, type SchemaFiles } from './deploy-charts/json-schemas.ts';
 import { type KubernetesObject, problemsOf } from './deploy-charts/rules.ts';
-import { runScript } from './python-packages.ts';
+import { runScript } from './run-script.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const CACHE = join(ROOT, '.cache/deploy-charts');
@@ -45,8 +45,11 @@ all of it is kept in .cache/deploy-charts. Building takes some minutes once.`;
 const execute = promisify(execFile);
 let failures = 0;
 
-await runScript(HELP, async () => {
-  const { values } = parseArgs({ options: { 'vllm-stack': { type: 'string' } } });
+const options = { 'vllm-stack': { type: 'string' } } as const;
+
+await runScript(HELP, checkAll, { options });
+
+async function checkAll(values: Record<string, string | boolean | undefined>): Promise<void> {
   await mkdir(CACHE, { recursive: true });
   const go = findGo();
   const helm = await goTool(go, CACHE, 'helm', 'helm.sh/helm/v4/cmd/helm', HELM);
@@ -59,13 +62,13 @@ await runScript(HELP, async () => {
     await checkRefusals(helm, work);
     await checkCompose(compose);
     await checkTunnel(kubeconform, schemas);
-    if (values['vllm-stack']) await checkPool(helm, kubeconform, schemas, work, values['vllm-stack']);
+    if (values['vllm-stack']) await checkPool(helm, kubeconform, schemas, work, String(values['vllm-stack']));
     else console.log('skip deploy/origin/kubernetes/values.yaml: rendered only with --vllm-stack CHART');
   } finally {
     await rm(work, { recursive: true });
   }
   if (failures > 0) throw new Error(`${failures} of the checks failed.`);
-});
+}
 
 /** Runs one check: it throws what is wrong. */
 async function check(name: string, run: () => Promise<string>): Promise<void> {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
+import { usageSentence } from './run-script.ts';
 
 const HELP = `Usage: npm run deploy:check
 
@@ -77,7 +78,6 @@ try {
   if (values.help) process.stdout.write(HELP);
   else process.exitCode = (await check()) ? 0 : 1;
 } catch (error) {
-  const wrongOption = (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS');
-  console.error(wrongOption ? `${(error as Error).message}\n\n${HELP}` : error);
+  console.error(usageSentence(error) ?? error);
   process.exitCode = 1;
 }

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { LLAMA_SERVER_PACKAGE, LLAMA_SERVER_SITE } from '../test/support/llama-server.ts';
-import { runPip, runScript } from './python-packages.ts';
+import { runPip } from './python-packages.ts';
+import { runScript } from './run-script.ts';
 
 const HELP = `npm run fetch:llama-server
 

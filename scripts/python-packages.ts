@@ -13,17 +13,3 @@ export function runPip(args: string[]): void {
   const run = spawnSync(python, ['-m', 'pip', ...args, '--disable-pip-version-check', '--quiet'], { stdio: ['ignore', 2, 2] });
   if (run.status !== 0) throw new Error(`pip failed (exit ${run.status}): ${python} -m pip ${args.join(' ')}`);
 }
-
-/** Runs a script's main function: an error becomes one line on stderr and exit code 1, `--help` prints `help`. */
-export async function runScript(help: string, main: () => Promise<void>): Promise<void> {
-  if (process.argv.includes('--help') || process.argv.includes('-h')) {
-    console.log(help);
-    return;
-  }
-  try {
-    await main();
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  }
-}

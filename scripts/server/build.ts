@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { build, type Plugin } from 'esbuild';
+import { runScript } from '../run-script.ts';
 
 /**
  * `npm run build`: what a server of one's own needs, in dist/server, without node_modules:
@@ -14,6 +14,15 @@ import { build, type Plugin } from 'esbuild';
  *   gateway/        the gateway for workerd, as `wrangler deploy` would bundle it
  */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Says which Node is needed before an older one trips over what it does not know. */
+const PROGRAM = `#!/usr/bin/env node
+if (Number(process.versions.node.split('.')[0]) < 24) {
+  console.error(\`nearside needs Node 24 or newer, and node is \${process.version} here: put a newer one first in PATH.\`);
+  process.exit(1);
+}
+await import('../lib/nearside.mjs');
+`;
 
 /** Threads are started from a file, by name. */
 const threadFile: Plugin = {
@@ -35,7 +44,7 @@ export async function buildServer(folder: string): Promise<void> {
     copyFileSync(join(ROOT, 'wasm/kernel/build', name), join(folder, 'kernel/build', name));
   buildGateway(join(folder, 'gateway'));
   const program = join(folder, 'bin/nearside');
-  writeFileSync(program, "#!/usr/bin/env node\nimport '../lib/nearside.mjs';\n");
+  writeFileSync(program, PROGRAM);
   chmodSync(program, 0o755);
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   writeFileSync(
@@ -90,18 +99,19 @@ Builds what a server of one's own needs, without node_modules, into FOLDER (defa
 function refuseForeign(folder: string): void {
   const found = existsSync(folder) ? readdirSync(folder) : [];
   if (found.length === 0 || existsSync(join(folder, 'bin/nearside'))) return;
-  console.error(`${folder} holds something else than a build; choose a new or an empty folder.`);
-  process.exit(1);
+  throw new Error(`${folder} holds something else than a build; choose a new or an empty folder.`);
 }
 
 if (import.meta.main) {
-  const { values, positionals } = parseArgs({ options: { help: { type: 'boolean' } }, allowPositionals: true });
-  if (values.help || positionals.length > 1) {
-    console.log(HELP);
-    process.exit(values.help ? 0 : 1);
-  }
-  const folder = resolve(positionals[0] ?? join(ROOT, 'dist/server'));
-  refuseForeign(folder);
-  await buildServer(folder);
-  console.log(`${folder}: start it with ${join(folder, 'bin/nearside')} --help`);
+  await runScript(
+    HELP,
+    async (_, [given, more]) => {
+      if (more !== undefined) throw new Error(`Expected one FOLDER and got "${more}" too. See --help.`);
+      const folder = resolve(given ?? join(ROOT, 'dist/server'));
+      refuseForeign(folder);
+      await buildServer(folder);
+      console.log(`${folder}: start it with ${join(folder, 'bin/nearside')} --help`);
+    },
+    { allowPositionals: true },
+  );
 }
