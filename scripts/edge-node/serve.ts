@@ -9,7 +9,7 @@ import { createFetchServer } from './http.ts';
 import type { EdgeOptions } from './options.ts';
 import { createNodeEdgeServer } from './place.ts';
 import { standBack } from './priority.ts';
-import { UsageError } from './usage-error.ts';
+import { cannotListen, UsageError } from './usage-error.ts';
 
 export interface EdgeAddress {
   /** For instance http://127.0.0.1:8788. */
@@ -74,8 +74,7 @@ export async function listen(server: Server, where: { port: number; host: string
   server.listen(where);
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     const place = 'fd' in where ? `File descriptor ${where.fd}` : `${where.host}:${where.port}`;
-    const reason = error.code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be used (${error.code})`;
-    throw new UsageError(`${place} ${reason}: stop that, or choose another with --port.`);
+    throw cannotListen(place, error.code);
   });
 }
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { UsageError } from '../edge-node/usage-error.ts';
+import { cannotListen } from '../edge-node/usage-error.ts';
 
 export interface ListeningSocket {
   /** Number of the file descriptor, to be handed to child processes. */
@@ -30,8 +30,7 @@ export async function listeningSocket(host: string, port: number): Promise<Liste
   const [{ code, port: given }, handle] = (await once(helper, 'message')) as [{ code?: string; port?: number }, { fd: number }];
   helper.disconnect();
   if (code !== undefined) {
-    const reason = code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be used (${code})`;
-    throw new UsageError(`${host}:${port} ${reason}: stop that, or choose another with --port.`);
+    throw cannotListen(`${host}:${port}`, code);
   }
   open.push(handle);
   return { fd: handle.fd, port: given! };

@@ -21,16 +21,16 @@ export interface WorkerdStart {
 export class Workerd {
   readonly #child: ChildProcess;
   readonly #folder: string;
-  /** Resolves when it is gone, however that came. */
-  readonly exited: Promise<void>;
+  /** Resolves when it is gone, however that came; with why, where the program could not even be run. */
+  readonly exited: Promise<NodeJS.ErrnoException | undefined>;
   #drained: Promise<void> | null = null;
 
   private constructor(child: ChildProcess, folder: string) {
     this.#child = child;
     this.#folder = folder;
     this.exited = new Promise((resolve) => {
-      child.once('error', () => resolve());
-      child.once('exit', () => resolve());
+      child.once('error', resolve);
+      child.once('exit', () => resolve(undefined));
     });
     // A workerd that outlived this process would keep its socket.
     const end = () => this.kill();
@@ -55,7 +55,7 @@ export class Workerd {
     });
     const workerd = new Workerd(child, folder);
     const listens = await Promise.race([listening(child.stdio[3] as Readable), workerd.exited.then(() => false)]);
-    if (!listens) throw new UsageError('workerd has ended before it listened: it says why above.');
+    if (!listens) throw neverListened(binary, await workerd.exited);
     return workerd;
   }
 
@@ -75,6 +75,11 @@ export class Workerd {
   kill(): void {
     this.#child.kill('SIGKILL');
   }
+}
+
+function neverListened(binary: string, failure: NodeJS.ErrnoException | undefined): UsageError {
+  if (!failure) return new UsageError('workerd has ended before it listened: it says why above.');
+  return new UsageError(`${binary} cannot be run (${failure.code}): set NEARSIDE_WORKERD to a workerd program, or use --runtime node.`);
 }
 
 /** workerd tells on its control file, in lines of JSON, that it listens. */

@@ -168,6 +168,16 @@ it('serves https by file', async () => {
   }
 });
 
+it('says what to do about a workerd that is not there, and about an address that is not its own', async () => {
+  const gateway = (args: string[], workerd: string) =>
+    startProgram(home, ['gateway', '--port', '0', ...args], { NEARSIDE_WORKERD: workerd });
+  await expect(gateway(['--host', '127.0.0.1'], '/nonexistent/workerd')).rejects.toThrow(
+    '/nonexistent/workerd cannot be run (ENOENT): set NEARSIDE_WORKERD',
+  );
+  // An address of documentation: nobody has it.
+  await expect(gateway(['--host', '192.0.2.1'], NEARSIDE_WORKERD)).rejects.toThrow('192.0.2.1:0 is not an address of this machine');
+});
+
 it('has everything that it needs in its folder', () => {
   expect(existsSync(join(home, 'node_modules'))).toBe(false);
   const models = (...args: string[]) =>
