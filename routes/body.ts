@@ -5,9 +5,16 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 const jsonType = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 
 /**
+ * How deep values may lie, and how many there may be in all objects and arrays together: what follows the parser takes microseconds for each value, during which all
+ * other streams wait, and what works recursively ends where the stack does. A conversation of thousands of turns has some ten thousand.
+ */
+const deepest = 100;
+const mostValues = 100_000;
+
+/**
  * Reads a request's JSON body. The limit holds whatever Content-Length says; without one, reading stops at the first byte too many.
- * Throws 415 for another content type and for a body that is compressed, 413 over `maxBytes`, 400 for anything that is not JSON in UTF-8 or breaks off, and the
- * signal's reason when the client has left.
+ * Throws 415 for another content type and for a body that is compressed, 413 over `maxBytes`, 400 for anything that is not JSON in UTF-8, breaks off, is nested too
+ * deeply or has too many values, and the signal's reason when the client has left.
  */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   const contentType = request.headers.get('content-type') ?? '';
@@ -30,10 +37,33 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
     throw brokenOff(request, error);
   });
   if (bytes.byteLength > maxBytes) throw tooLarge(maxBytes);
+  const body = parse(bytes);
+  checkExtent(body);
+  return body;
+}
+
+function parse(bytes: Uint8Array | ArrayBuffer): unknown {
   try {
     return JSON.parse(decoder.decode(bytes));
   } catch {
     throw new ApiError(400, 'invalid_json', 'The body is not valid JSON in UTF-8.');
+  }
+}
+
+/** Level by level, as a recursion would end where it is to find the end. */
+function checkExtent(body: unknown): void {
+  let values = 0;
+  let level: unknown[] = typeof body === 'object' && body !== null ? [body] : [];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > deepest) throw new ApiError(400, 'invalid_request', `The body is nested deeper than ${deepest} levels, the limit here.`);
+    const below: unknown[] = [];
+    for (const value of level) {
+      const items: unknown[] = Array.isArray(value) ? value : Object.values(value as object);
+      values += items.length;
+      if (values > mostValues) throw new ApiError(400, 'invalid_request', `The body has more than ${mostValues} values, the limit here.`);
+      for (const item of items) if (typeof item === 'object' && item !== null) below.push(item);
+    }
+    level = below;
   }
 }
 

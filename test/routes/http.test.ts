@@ -74,6 +74,22 @@ describe('bodies', () => {
     expect(await failure(await post(body))).toMatchObject({ status: 400, code: 'invalid_json' });
   });
 
+  it.each<[string, string, string]>([
+    ['nested too deeply', `${'['.repeat(101)}${']'.repeat(101)}`, 'deeper than 100 levels'],
+    ['nested as deeply as a stack', `${'{"a":'.repeat(200_000)}1${'}'.repeat(200_000)}`, 'deeper than 100 levels'],
+    ['of very many values', JSON.stringify(Array(100_000).fill(0)), 'more than 100000 values'],
+    ['of very many objects', JSON.stringify(Array(100_001).fill({})), 'more than 100000 values'],
+    ['of very many keys', JSON.stringify(Object.fromEntries(Array.from({ length: 100_001 }, (_, i) => [`k${i}`, 1]))), 'more than 100000'],
+  ])('400 for a body %s, which one that is just within the limits is not', async (_, odd, complaint) => {
+    const around = (value: string) => `{"model":"edge-test","messages":[{"role":"user","content":"hello"}],"metadata":{"a":${value}}}`;
+    const refused = await failure(await post(around(odd)));
+    expect(refused).toMatchObject({ status: 400, code: 'invalid_request' });
+    expect(refused.message).toContain(complaint);
+    const deep = `${'['.repeat(97)}${']'.repeat(97)}`;
+    expect((await post(around(deep))).status).toBe(200);
+    expect((await post(around(JSON.stringify(Array(99_000).fill(0))))).status).toBe(200);
+  });
+
   it.each(['[]', 'null', '"text"', '1'])('400 for %s', async (body) => {
     expect(await failure(await post(body))).toMatchObject({ status: 400, code: 'invalid_request' });
   });
