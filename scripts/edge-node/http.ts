@@ -24,10 +24,12 @@ export interface ServeOptions {
 
 const json = { 'content-type': 'application/json' };
 
+/** Whatever a client calls it. */
+const HOST = 'http://nearside.invalid';
+
 /** In the shape of OpenAI's errors. */
-const notAllowed = (method: string) => ({
-  error: { message: `${method} is not allowed here.`, type: 'invalid_request_error', param: null, code: 'method_not_allowed' },
-});
+const complaint = (message: string, code: string) =>
+  JSON.stringify({ error: { message, type: 'invalid_request_error', param: null, code } });
 
 /**
  * A node:http server in front of a handler that speaks Request and Response. A client that hangs up aborts its request's signal; one that reads slowly slows the
@@ -45,9 +47,13 @@ export function createFetchServer(handler: FetchHandler, options: ServeOptions):
       if (!allowed(incoming.headers.authorization)) return void outgoing.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
       // Node takes these, and cannot make a Request of them.
       if (/^(TRACE|TRACK)$/.test(incoming.method ?? ''))
-        return void outgoing.writeHead(405, { ...json, allow: 'GET, POST' }).end(JSON.stringify(notAllowed(incoming.method!)));
+        return void outgoing
+          .writeHead(405, { ...json, allow: 'GET, POST' })
+          .end(complaint(`${incoming.method} is not allowed here.`, 'method_not_allowed'));
+      const target = targetOf(incoming.url ?? '/');
+      if (!target) return void outgoing.writeHead(400, json).end(complaint('The address of this request is none.', 'invalid_request'));
       drain?.count(outgoing);
-      await answer(handler, incoming, outgoing);
+      await answer(handler, target, incoming, outgoing);
     } catch (error) {
       if (!outgoing.destroyed) onError(error);
       if (!outgoing.headersSent) outgoing.writeHead(500).end();
@@ -57,13 +63,16 @@ export function createFetchServer(handler: FetchHandler, options: ServeOptions):
   return tls ? createTlsServer(tls, listener) : createServer(listener);
 }
 
-async function answer(handler: FetchHandler, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+/** What a request line asks for: a path, which may begin with two slashes and is no host then, or a whole URL. Null for one that cannot be read. */
+const targetOf = (target: string): URL | null => URL.parse(target.startsWith('/') ? `${HOST}${target}` : target, HOST);
+
+async function answer(handler: FetchHandler, target: URL, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
   const gone = new AbortController();
   outgoing.once('close', () => {
     if (!outgoing.writableFinished) gone.abort(new Error('The client has hung up.'));
   });
   const hasBody = incoming.method !== 'GET' && incoming.method !== 'HEAD';
-  const request = new Request(new URL(incoming.url ?? '/', 'http://nearside.invalid'), {
+  const request = new Request(target, {
     method: incoming.method,
     headers: headersOf(incoming),
     signal: gone.signal,

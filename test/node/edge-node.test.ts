@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { json } from 'node:stream/consumers';
+import { json, text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Drain } from '../../scripts/edge-node/drain.ts';
@@ -170,6 +170,25 @@ describe('npm run edge-node', () => {
     const [response] = (await once(asking, 'response')) as [IncomingMessage];
     expect(response.statusCode).toBe(405);
     expect(await json(response)).toMatchObject({ error: { code: 'method_not_allowed', param: null } });
+    server.close();
+  });
+
+  it.each<[string, number, string | null]>([
+    ['//[', 200, '//['],
+    ['//v1/models', 200, '//v1/models'],
+    ['http://other/v1/models', 200, '/v1/models'],
+    ['http://other:99999/', 400, null],
+  ])('takes %s for a path, or for nothing it could answer', async (path, status, seen) => {
+    const errors: unknown[] = [];
+    const handler = async ({ url }: Request) => new Response(new URL(url).pathname);
+    const server = createFetchServer(handler, { key: null, onError: (error) => errors.push(error) });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const asking = httpRequest({ port: (server.address() as AddressInfo).port, path }).end();
+    const [answer] = (await once(asking, 'response')) as [IncomingMessage];
+    const said = await text(answer);
+    expect([answer.statusCode, errors]).toEqual([status, []]);
+    if (seen === null) expect(JSON.parse(said).error).toMatchObject({ type: 'invalid_request_error', code: 'invalid_request' });
+    else expect(said).toBe(seen);
     server.close();
   });
 
