@@ -1,6 +1,7 @@
 import { BytePairMerger } from './byte-pair-merger.ts';
 import { type AddedToken, readTokenizer, type TokenizerHeader } from './format.ts';
 import { ListedMerges, VocabularyMerges } from './merge-rules.ts';
+import { toNfc } from './nfc.ts';
 import { piecePattern } from './pre-tokenizer.ts';
 import { Vocabulary } from './vocabulary.ts';
 
@@ -113,7 +114,7 @@ export class Tokenizer {
   #encodeInto(text: string, out: number[]): void {
     // A lone surrogate has no UTF-8; TextEncoder would make it U+FFFD too, but only after the expressions have seen it.
     const wellFormed = text.toWellFormed();
-    const normalized = this.#header.nfc ? wellFormed.normalize('NFC') : wellFormed;
+    const normalized = this.#header.nfc ? toNfc(wellFormed) : wellFormed;
     this.#pieces.lastIndex = 0;
     for (let match = this.#pieces.exec(normalized); match; match = this.#pieces.exec(normalized)) this.#encodePiece(match[0], out);
   }
