@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:test';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { EdgeEvent } from '../../worker/edge/protocol.ts';
+import type { EdgeEvent, EdgeRequest } from '../../worker/edge/protocol.ts';
 import { accepted, ask, never, request } from '../support/edge-request.ts';
 import { freshClient, putPack, startEndless, waitForStatus, withSettings } from './fresh-engine.ts';
 
@@ -225,6 +225,31 @@ describe('refusals', () => {
       const answer = await freshClient().generate(request({ messages }), never);
       expect(answer).toMatchObject({ accepted: false, refused: 'prompt_too_long', promptTokens: null });
     }
+  });
+
+  it('longer names, arguments and template variables than can fit', async () => {
+    const long = ' '.repeat(5_000_000);
+    const called = (args: object) => [{ function: { name: 'f', arguments: args } }];
+    const odd: Partial<EdgeRequest>[] = [
+      { messages: [{ role: 'user', content: '', name: long }] },
+      { messages: [{ role: 'assistant', content: '', reasoning_content: long }] },
+      { messages: [{ role: 'assistant', content: '', tool_calls: called({ [long]: 1 }) }] },
+      { messages: [{ role: 'assistant', content: '', tool_calls: called({ numbers: Array(2_000_000).fill(1) }) }] },
+      { templateOptions: { note: long } },
+    ];
+    for (const changes of odd) {
+      const answer = await freshClient().generate(request(changes), never);
+      expect(answer).toMatchObject({ accepted: false, refused: 'prompt_too_long', promptTokens: null });
+    }
+  });
+
+  it('arguments of a tool call that are nested deeper than can be looked into', async () => {
+    const deep = `{"a":${'['.repeat(20_000)}${']'.repeat(20_000)}}`;
+    const messages = [{ role: 'assistant' as const, content: '', tool_calls: [{ function: { name: 'f', arguments: deep } }] }];
+    const client = freshClient();
+    const answer = await client.generate(request({ messages }), never);
+    expect(answer).toMatchObject({ accepted: false, refused: 'bad_request', message: expect.stringContaining('nested too deeply') });
+    expect((await ask(client)).last.type).toBe('finish');
   });
 
   it('a bias for a token that the model does not have', async () => {

@@ -7,7 +7,7 @@ import { resolveSampling } from '../../wasm/engine/sampling.ts';
 import { StageError } from '../../wasm/engine/stage.ts';
 import type { Engine } from './engine.ts';
 import { promptBoundaries } from './prompt-boundaries.ts';
-import type { EdgeEvent, EdgeMessage, EdgeRequest } from './protocol.ts';
+import type { EdgeEvent, EdgeRequest } from './protocol.ts';
 import { RefusalError } from './refusal.ts';
 
 /** A prompt that was checked and fits. */
@@ -26,7 +26,7 @@ const LONGEST_TOKEN = 256;
 export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
   const { config, tokenCount } = engine.manifest;
   const limit = Math.min(request.maxPromptTokens ?? config.contextLength, config.contextLength - 1);
-  refuseHopeless(request.messages, limit);
+  refuseHopeless(request, limit);
   if (request.templateOptions.enable_thinking === true && engine.manifest.thinkingDefault === null) {
     throw new RefusalError(
       'bad_request',
@@ -50,25 +50,39 @@ export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
   return { ids, thinking, boundaries: request.cacheScope ? promptBoundaries(engine.template, request, ids) : [] };
 }
 
-/** Messages that cannot fit are not worth tokenizing: megabytes of text, or very many turns, would keep everyone waiting. */
-function refuseHopeless(messages: EdgeMessage[], limit: number): void {
-  const characters = messages.reduce((sum, { content, tool_calls }) => sum + content.length + textLength(tool_calls), 0);
+/** What cannot fit is not worth tokenizing: megabytes of text, or very many turns, would keep everyone waiting. */
+function refuseHopeless({ messages, templateOptions }: EdgeRequest, limit: number): void {
+  const characters = textLength([messages, templateOptions]);
   const what =
     characters > limit * LONGEST_TOKEN ? `${characters} characters` : messages.length > limit ? `${messages.length} messages` : null;
   if (what) throw new RefusalError('prompt_too_long', `The prompt has ${what}; the edge model takes ${limit} tokens here.`);
 }
 
-/** Characters of all strings in a JSON value. */
-function textLength(value: unknown): number {
-  if (typeof value === 'string') return value.length;
-  if (typeof value !== 'object' || value === null) return 0;
-  return Object.values(value).reduce((sum: number, item) => sum + textLength(item), 0);
+/**
+ * Characters that a template may write of JSON values: all of strings and keys, one at least for any other value. No recursion, as they may be nested deeper than that goes.
+ * @param rest is emptied
+ */
+function textLength(rest: unknown[]): number {
+  let length = 0;
+  while (rest.length > 0) {
+    const value = rest.pop();
+    if (typeof value === 'string') length += value.length;
+    else if (typeof value !== 'object' || value === null) length += 1;
+    else {
+      if (!Array.isArray(value)) for (const key of Object.keys(value)) length += key.length;
+      for (const item of Object.values(value)) rest.push(item);
+    }
+  }
+  return length;
 }
 
 function encode(engine: Engine, request: EdgeRequest): EncodedPrompt {
   try {
     return engine.template.encode(request.messages as ChatMessage[], { variables: request.templateOptions });
   } catch (error) {
+    // Arguments of tool calls are JSON in a string, which nobody has looked into before.
+    if (error instanceof RangeError || (error as Error).cause instanceof RangeError)
+      throw new RefusalError('bad_request', 'The messages have values that are nested too deeply.');
     if (error instanceof TemplateError) throw new RefusalError('bad_request', error.message);
     throw error;
   }
