@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { keepAwake } from './awake.ts';
 import {
   type Contender,
   cores,
@@ -22,16 +23,17 @@ import { machine, quantile } from './machine.ts';
 import { numberOption } from './options.ts';
 import { cpuMs, peakMB, residentMB } from './process.ts';
 
-const HELP = `Usage: npm run bench -- gateway [--quick] [--rounds N] [--profile] [--json FILE]
+const HELP = `Usage: npm run bench -- gateway [--quick] [--rounds N] [--let-sleep] [--profile] [--json FILE]
 
 What a gateway adds to a call: the deployed bundle on workerd serve, beside the origin asked directly, a Worker of ten lines that only passes on,
 one that does the least that a gateway must (key, request and answer as JSON), and Portkey's gateway (from npm, into .cache/bench/peers): as
 it is when it is only told where to send a request, and with as many of our duties as it has settings for, beside ours with as many endpoints. The origin is a
-server of ours that takes no time, and then 20 ms, which is quick for a GPU's whole answer. Each contender runs on one core, the origin and the load on the other.
-They take turns in every round; a figure is the median of the rounds' figures, with the smallest and the largest. About seven minutes.
+server of ours that takes no time, and then 20 ms, which is quick for a GPU's whole answer. Each contender runs on one core, the origin and the load on the other,
+and neither core sleeps, as a virtual one takes long to wake. They take turns in every round; a figure is the median of the rounds' figures, with the smallest and the largest. About seven minutes.
 
   --quick       two short rounds, without memory
   --rounds N    rounds (6)
+  --let-sleep   lets idle cores sleep, as they do under little load; waking is then a part of every figure
   --profile     where our time goes instead: self times of our functions under load, by the inspector's CPU profile
   --json FILE   write all figures
 `;
@@ -54,6 +56,7 @@ export async function run(args: string[]): Promise<void> {
   const options = {
     quick: { type: 'boolean' },
     rounds: { type: 'string' },
+    'let-sleep': { type: 'boolean' },
     profile: { type: 'boolean' },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
@@ -66,16 +69,26 @@ export async function run(args: string[]): Promise<void> {
   const origin = await startOrigin();
   const originUrl = `http://127.0.0.1:${origin.target.port}`;
   const running: Contender[] = [origin];
+  const loadBefore = loadavg()[0]!;
+  const letSleep = values['let-sleep'] ? null : keepAwake();
   try {
     if (values.profile) return await profileOurs(join(folder, 'ours'), originUrl, WHOLE, running);
-    await compare(folder, originUrl, running, sizes, values.json);
+    await compare(folder, originUrl, running, sizes, { loadBefore, awake: letSleep !== null }, values.json);
   } finally {
+    letSleep?.();
     for (const contender of running) await contender.stop();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function compare(folder: string, originUrl: string, running: Contender[], sizes: Sizes, json?: string): Promise<void> {
+async function compare(
+  folder: string,
+  originUrl: string,
+  running: Contender[],
+  sizes: Sizes,
+  state: { loadBefore: number; awake: boolean },
+  json?: string,
+): Promise<void> {
   const [portkey, portkeyChoosing] = [await startPortkey(originUrl), await startPortkeyChoosing(originUrl)];
   running.push(await startBare(join(folder, 'bare'), originUrl), await startLeast(join(folder, 'least'), originUrl));
   running.push(await startOurs(join(folder, 'ours'), originUrl));
@@ -84,7 +97,6 @@ async function compare(folder: string, originUrl: string, running: Contender[], 
   running.push(await startOursChoosing(join(folder, 'ours-choosing'), originUrl));
   if (typeof portkeyChoosing !== 'string') running.push(portkeyChoosing);
   const figures = new Figures();
-  const before = loadavg()[0]!;
   const lines = running.map((contender) => ({ contender, load: new Load(contender.target) }));
   for (const { load } of lines) await warmUp(load, sizes);
   for (const { contender, load } of lines)
@@ -100,7 +112,7 @@ async function compare(folder: string, originUrl: string, running: Contender[], 
   for (const { load } of lines) load.close();
   const names = running.map(({ name }) => name);
   const pinned = cores.contender.length > 0 ? 'contenders on core 0, origin and load on core 1' : 'without a core of their own each';
-  const facts = { machine: machine(), portkey: portkeyVersion(portkey), pinned, v8Flags, loadBefore: before, sizes };
+  const facts = { machine: machine(), portkey: portkeyVersion(portkey), pinned, ...state, v8Flags, sizes };
   console.log(gatewayTables(figures, names, facts));
   if (json) writeFileSync(json, `${JSON.stringify({ ...facts, musts: musts(figures, names), figures: figures.all }, null, 2)}\n`);
 }

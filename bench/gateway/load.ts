@@ -29,7 +29,7 @@ export class Load {
 
   /**
    * Whole answers: so many requests by each client, one after the other.
-   * @param pauseMs between an answer and the next request; by the clock, from one request to the next one. Clients that pause after their answers meet behind every
+   * @param pauseMs between an answer and the next request; by the clock, from one request to the next one, whose time counts from when it was due. Clients that pause after their answers meet behind every
    *   wait that several of them share, and stay together from then on; by the clock they stay apart
    * @returns how long each took, milliseconds, and how long it took altogether, seconds
    */
@@ -41,11 +41,13 @@ export class Load {
       if (pauseMs > 0) await pause((pauseMs * client) / clients);
       const begun = performance.now();
       for (let i = 0; i < each; i++) {
-        const sent = performance.now();
+        const [now, due] = [performance.now(), begun + i * pauseMs];
+        // Whom the last answer has made late has been waiting since then; a timer's lateness is nobody's.
+        const isLate = byTheClock && i > 0 && now > due;
+        if (pauseMs > 0 && i > 0 && !isLate) await pause(byTheClock ? due - now : pauseMs);
+        const since = isLate ? due : performance.now();
         await drain(await this.#ask(body));
-        const answered = performance.now();
-        ms.push(answered - sent);
-        if (pauseMs > 0) await pause(byTheClock ? Math.max(0, begun + (i + 1) * pauseMs - answered) : pauseMs);
+        ms.push(performance.now() - since);
       }
     });
     return { ms, seconds: (performance.now() - start) / 1000 };

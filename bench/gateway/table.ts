@@ -7,6 +7,8 @@ export interface Facts {
   machine: Machine;
   portkey: string;
   pinned: string;
+  /** The cores were kept from sleeping. */
+  awake: boolean;
   loadBefore: number;
 }
 
@@ -57,9 +59,9 @@ export function musts(figures: Figures, names: string[]): Must[] {
 
 /** All tables as text: each contender's figures, and in brackets what it adds to the origin alone. */
 export function gatewayTables(figures: Figures, names: string[], facts: Facts): string {
-  const { machine, portkey, pinned, loadBefore } = facts;
+  const { machine, portkey, pinned, awake, loadBefore } = facts;
   const head = `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB; workerd ${machine.workerd}, Node ${machine.node}, Portkey ${portkey}; ${machine.date}
-${pinned}; load before: ${loadBefore.toFixed(1)}${loadBefore > 0.5 ? ' (the machine is busy: the figures are not worth much)' : ''}
+${pinned}, ${awake ? 'kept awake' : 'which may sleep'}; load before: ${loadBefore.toFixed(1)}${loadBefore > 0.5 ? ' (the machine is busy: the figures are not worth much)' : ''}
 Median of the rounds (smallest - largest) and, after the +, what is added to the origin alone.`;
   const tables = TABLES.map(([scenario, metrics]) => table(figures, names, scenario, metrics)).filter((text) => text !== '');
   const limits = musts(figures, names).map(({ what, value, limit }) => {
