@@ -47,5 +47,8 @@ export interface ModelConfig {
   linear: LinearAttentionConfig | null;
 }
 
+/** The largest known models have a tenth of it: what says more is damaged, and a list of its layers would take all memory. */
+export const MOST_LAYERS = 1_000;
+
 /** qwen3_5 attention has a per-head output gate (interleaved in q_proj) and RMSNorm on q and k; llama has neither. */
 export const hasGatedAttention = (config: ModelConfig): boolean => config.architecture === 'qwen3_5';

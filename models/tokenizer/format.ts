@@ -1,5 +1,6 @@
+import { z } from 'zod';
 import { ModelError } from '../model-error.ts';
-import type { PreTokenizer } from './pre-tokenizer.ts';
+import { PRE_TOKENIZERS } from './pre-tokenizer.ts';
 
 /**
  * `tokenizer.bin`, the compact tokenizer of a pack. All integers little-endian.
@@ -12,30 +13,34 @@ import type { PreTokenizer } from './pre-tokenizer.ts';
  *   text        the tokens' bytes, in id order
  *   merges      u32 left id of every merge, then u32 right id of every merge, then u32 result of every merge (absent when a merge's rank is its result's id)
  */
-export interface TokenizerHeader {
-  tokenCount: number;
-  preTokenizer: PreTokenizer;
-  /** Text is normalized to NFC before it is cut into pieces. */
-  nfc: boolean;
-  addedTokens: AddedToken[];
-  /** Tokens of several bytes that no merge produces; listed only when a merge's rank is its result's id. */
-  mergeless: number[];
-  eosId: number | null;
-  bosId: number | null;
-  /** The model was trained with bosId before every text. */
-  addBos: boolean;
-  /** Null: the lowest id among the results of all possible merges is the next merge. */
-  mergeCount: number | null;
-  lengthsBytes: number;
-  textBytes: number;
-}
+export type TokenizerHeader = z.infer<typeof headerSchema>;
 
-export interface AddedToken {
-  id: number;
-  text: string;
+const count = z.int().nonnegative();
+const addedTokenSchema = z.object({
+  id: count,
+  text: z.string(),
   /** Left out of text decoded with skipSpecial. */
-  special: boolean;
-}
+  special: z.boolean(),
+});
+export type AddedToken = z.infer<typeof addedTokenSchema>;
+
+const headerSchema = z.object({
+  tokenCount: count,
+  preTokenizer: z.enum(PRE_TOKENIZERS),
+  /** Text is normalized to NFC before it is cut into pieces. */
+  nfc: z.boolean(),
+  addedTokens: z.array(addedTokenSchema),
+  /** Tokens of several bytes that no merge produces; listed only when a merge's rank is its result's id. */
+  mergeless: z.array(count),
+  eosId: count.nullable(),
+  bosId: count.nullable(),
+  /** The model was trained with bosId before every text. */
+  addBos: z.boolean(),
+  /** Null: the lowest id among the results of all possible merges is the next merge. */
+  mergeCount: count.nullable(),
+  lengthsBytes: count,
+  textBytes: count,
+});
 
 /** What the file holds, before writing and after reading. */
 export interface TokenizerParts {
@@ -104,10 +109,12 @@ export function readTokenizer(file: Uint8Array): {
 
   const headerEnd = PREFIX_BYTES + view.getUint32(8, true);
   if (headerEnd > file.length) throw truncated();
-  const header = JSON.parse(new TextDecoder().decode(file.subarray(PREFIX_BYTES, headerEnd))) as TokenizerHeader;
+  const header = readHeader(file.subarray(PREFIX_BYTES, headerEnd));
   const textStart = headerEnd + header.lengthsBytes;
   const mergesStart = textStart + header.textBytes;
   if (file.length !== mergesStart + 12 * (header.mergeCount ?? 0)) throw truncated();
+  // A length takes a byte at least: no table is made for tokens that cannot be there.
+  if (header.tokenCount > header.lengthsBytes) throw truncated();
 
   const offsets = decodeLengths(file.subarray(headerEnd, textStart), header.tokenCount);
   if (offsets[header.tokenCount] !== header.textBytes) throw truncated();
@@ -115,7 +122,16 @@ export function readTokenizer(file: Uint8Array): {
   return { header, offsets, text: file.subarray(textStart, mergesStart), merges };
 }
 
-const truncated = (): ModelError => new ModelError('The tokenizer file is cut short or damaged; pack the model again.');
+function readHeader(bytes: Uint8Array): TokenizerHeader {
+  try {
+    return headerSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch (cause) {
+    throw truncated(cause);
+  }
+}
+
+const truncated = (cause?: unknown): ModelError =>
+  new ModelError('The tokenizer file is cut short or damaged; pack the model again.', { cause });
 
 function readMerges(bytes: Uint8Array, count: number): MergeTable {
   // Views where the file's own place in memory allows it: the listed merges of a large vocabulary are 3 MB.

@@ -6,7 +6,8 @@ import { ModelError } from '../model-error.ts';
  * The originals are written for Oniguruma, whose `\s` is Unicode's White_Space. JavaScript's `\s` has U+FEFF instead of U+0085, so the property is named here.
  * Its `(?i:'s)` also matches U+017F, the long s, which folds to s.
  */
-export type PreTokenizer = 'qwen35' | 'qwen2' | 'smollm' | 'gpt2';
+export const PRE_TOKENIZERS = ['qwen35', 'qwen2', 'smollm', 'gpt2'] as const;
+export type PreTokenizer = (typeof PRE_TOKENIZERS)[number];
 
 const S = '\\p{White_Space}';
 const NOT_S = '\\P{White_Space}';

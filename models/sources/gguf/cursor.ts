@@ -24,6 +24,8 @@ const SCALARS: Record<number, [bytes: number, read: (view: DataView, at: number)
 const WINDOW_BYTES = 1 << 20;
 /** Longer than any array or string in a real header; guards against allocating what a damaged length asks for. */
 const MAX_LENGTH = 1 << 28;
+/** Values in all arrays of a header: a vocabulary of a quarter of a million has a million and a half. */
+const MAX_VALUES = 1 << 23;
 
 /**
  * Reads the header of a GGUF file in order. A header holds hundreds of thousands of tiny strings, so bytes are fetched a megabyte at a time, and only the
@@ -36,6 +38,7 @@ export class GgufCursor {
   #bytes: Uint8Array = new Uint8Array(0);
   #view: DataView = new DataView(this.#bytes.buffer);
   #start = 0;
+  #valuesLeft = MAX_VALUES;
   /** Keeps a leading U+FEFF: it is a token of its own in some vocabularies. */
   #text = new TextDecoder('utf-8', { ignoreBOM: true });
 
@@ -70,7 +73,10 @@ export class GgufCursor {
 
   async #array(): Promise<GgufValue[]> {
     const type = await this.u32();
-    const length = await this.#length();
+    const length = await this.count();
+    this.#valuesLeft -= length;
+    if (this.#valuesLeft < 0)
+      throw new ModelError(`${this.#file.name} is damaged: its header has arrays of more than ${MAX_VALUES} values.`);
     const values: GgufValue[] = [];
     for (let i = 0; i < length; i++) values.push(this.#fromWindow(type) ?? (await this.value(type)));
     return values;

@@ -1,4 +1,4 @@
-import type { LayerType, ModelConfig } from '../../config.ts';
+import { type LayerType, MOST_LAYERS, type ModelConfig } from '../../config.ts';
 import { ModelError } from '../../model-error.ts';
 import type { GgufTokenizer } from '../../tokenizer/source.ts';
 import { hybridLayerType } from '../safetensors/config.ts';
@@ -50,6 +50,8 @@ export function readGgufConfig(store: GgufStore): ModelConfig {
   const headDim = metadata.optional('attention.key_length') ?? hiddenSize / numHeads;
   // The multi-token prediction head is stored as further blocks after the decoder's own.
   const layers = metadata.number('block_count') - (metadata.optional('nextn_predict_layers') ?? 0);
+  if (!Number.isInteger(layers) || layers < 1 || layers > MOST_LAYERS)
+    throw new ModelError(`The GGUF metadata speaks of ${layers} layers; a model may have 1 to ${MOST_LAYERS}.`);
   const config: ModelConfig = {
     architecture,
     vocabSize: table.shape[0]!,

@@ -29,6 +29,8 @@ export interface GgufStore extends TensorStore {
 
 const MAGIC = 0x46554747;
 const VERSION = 3;
+/** Of tensors, and of metadata. Large models have some thousand. */
+const MAX_ENTRIES = 1 << 18;
 
 /** Opens a GGUF file. Format: docs/gguf.md in https://github.com/ggml-org/ggml. Throws `ModelError` when it is none, of another version, or truncated. */
 export const openGguf = async (path: string): Promise<GgufStore> => readGguf(await openFile(path));
@@ -56,12 +58,16 @@ async function readHeader(file: RandomAccessFile): Promise<{ metadata: Map<strin
   if (version !== VERSION) throw new ModelError(`${file.name} is GGUF version ${version}, and only version ${VERSION} is supported.`);
   const tensorCount = await cursor.count();
   const metadataCount = await cursor.count();
+  for (const count of [tensorCount, metadataCount])
+    if (count > MAX_ENTRIES) throw new ModelError(`${file.name} is damaged: its header has ${count} entries.`);
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < metadataCount; i++) metadata.set(await cursor.string(), await cursor.value(await cursor.u32()));
   const tensors: StoredTensor[] = [];
   for (let i = 0; i < tensorCount; i++) tensors.push(await readTensorInfo(cursor));
-  const alignment = metadata.get('general.alignment') ?? 32;
-  const data = Math.ceil(cursor.position / Number(alignment)) * Number(alignment);
+  const alignment = Number(metadata.get('general.alignment') ?? 32);
+  if (!Number.isInteger(alignment) || alignment < 1)
+    throw new ModelError(`${file.name} is damaged: its general.alignment is ${alignment}.`);
+  const data = Math.ceil(cursor.position / alignment) * alignment;
   for (const tensor of tensors) {
     tensor.offset += data;
     checkEnd(file, tensor);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { LayerType, ModelConfig } from '../../config.ts';
+import { type LayerType, MOST_LAYERS, type ModelConfig } from '../../config.ts';
 import { ModelError } from '../../model-error.ts';
 
 const rope = z.object({
@@ -15,7 +15,7 @@ const textSchema = z.object({
   vocab_size: size,
   hidden_size: size,
   intermediate_size: size,
-  num_hidden_layers: size,
+  num_hidden_layers: size.max(MOST_LAYERS),
   num_attention_heads: size,
   num_key_value_heads: size.optional(),
   head_dim: size.nullish(),

@@ -11,7 +11,7 @@ const headerSchema = z.record(
   z.object({
     dtype: z.string(),
     shape: z.array(z.number().int().nonnegative()),
-    data_offsets: z.tuple([z.number().int(), z.number().int()]),
+    data_offsets: z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()]),
   }),
 );
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });

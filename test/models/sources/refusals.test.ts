@@ -65,6 +65,11 @@ describe('safetensors', () => {
       /mlp\.\w+\.weight has the shape \[256,128\], and \[320,128\] was expected/,
     ],
     [
+      'more layers than a list could name',
+      (config) => Object.assign(config.text_config!, { num_hidden_layers: 4_000_000_000, layer_types: undefined }),
+      /config\.json is not usable: num_hidden_layers/,
+    ],
+    [
       'a missing size',
       (config) => delete (config.text_config as Record<string, unknown>).hidden_size,
       /config\.json is not usable: hidden_size/,
@@ -94,6 +99,11 @@ describe('safetensors', () => {
   test('an unsupported type, by name', async () => {
     editHeader('"dtype":"F32"', '"dtype":"I32"');
     await expect(opening()).rejects.toThrow(/has the type I32, which is not supported; supported are F32, F16, BF16/);
+  });
+
+  test('a place before the data', async () => {
+    editHeader('"data_offsets":[0,262144]', '"data_offsets":[-1,26214]');
+    await expect(opening()).rejects.toThrow('model.safetensors is not a safetensors file.');
   });
 
   test('data that is no JSON where JSON belongs', async () => {
@@ -128,6 +138,11 @@ describe('gguf', () => {
     ['experts', { 'llama.expert_count': 8 }, /Mixture-of-experts/],
     ['different key/value heads', { 'llama.attention.head_count_kv': [2, 2, 1] }, /different numbers of key\/value heads/],
     ['part of a split model', { 'split.count': 3 }, /one part of several/],
+    ['more layers than a list could name', { 'llama.block_count': 4_000_000_000 }, /4000000000 layers; a model may have 1 to 1000/],
+    ['no layers', { 'llama.block_count': 0 }, /0 layers; a model may have 1 to 1000/],
+    ['part of a layer', { 'llama.block_count': 1.5 }, /1\.5 layers/],
+    ['an alignment to nothing', { 'general.alignment': 0 }, /damaged: its general\.alignment is 0/],
+    ['an alignment to a word', { 'general.alignment': 'left' }, /damaged: its general\.alignment is NaN/],
   ])('%s', async (_, extra, message) => {
     await convert(extra);
     await expect(openSource(file)).rejects.toThrow(message);
@@ -148,6 +163,31 @@ describe('gguf', () => {
     await expect(openSource(file)).rejects.toThrow('The tensor blk.0.attn_norm.weight is missing from the model.');
     writeGguf(file, { ...keys, ...more }, [{ ...tensor, type: 10 }]);
     await expect(openSource(file)).rejects.toThrow(/token_embd\.weight has the type Q2_K, which is not supported/);
+  });
+
+  test.each<[string, number, RegExp]>([
+    ['tensors', 8, /model\.gguf is damaged: its header has 4294967296 entries/],
+    ['metadata', 16, /model\.gguf is damaged: its header has 4294967296 entries/],
+  ])('a count of %s that lies', async (_, at, message) => {
+    await convert({});
+    const bytes = readFileSync(file);
+    bytes.writeBigUInt64LE(1n << 32n, at);
+    writeFileSync(file, bytes);
+    await expect(openSource(file)).rejects.toThrow(message);
+  });
+
+  test('an array with more values than any vocabulary has, though the file has them', async () => {
+    const header = Buffer.alloc(24);
+    header.write('GGUF');
+    header.writeUInt32LE(3, 4);
+    header.writeBigUInt64LE(1n, 16);
+    const array = Buffer.alloc(8 + 1 + 4 + 4 + 8);
+    array.writeBigUInt64LE(1n);
+    array.write('a', 8);
+    array.writeUInt32LE(9, 9);
+    array.writeBigUInt64LE(1n << 24n, 17);
+    writeFileSync(file, Buffer.concat([header, array, Buffer.alloc(1 << 24)]));
+    await expect(openSource(file)).rejects.toThrow('model.gguf is damaged: its header has arrays of more than 8388608 values.');
   });
 
   test('a version other than 3', async () => {

@@ -106,6 +106,17 @@ describe('building from GGUF metadata', () => {
 
 describe('tokenizer.bin', () => {
   const { bytes } = buildTokenizer(smallSource({ merges: ['b c', 'a b'], tokens: ['ab', 'bc'] }));
+  /** With something else in its header. */
+  const edited = (from: RegExp, to: string) => {
+    const text = Buffer.from(bytes).toString('latin1');
+    if (!from.test(text)) throw new Error(`there is no ${from} in the header`);
+    return Uint8Array.from(
+      Buffer.from(
+        text.replace(from, (old) => to.padEnd(old.length)),
+        'latin1',
+      ),
+    );
+  };
 
   it('loads from any offset of a larger buffer', () => {
     const larger = new Uint8Array(bytes.length + 3);
@@ -118,6 +129,10 @@ describe('tokenizer.bin', () => {
     ['an empty file', new Uint8Array(0), 'not a tokenizer file'],
     ['a file cut short', bytes.subarray(0, bytes.length - 5), 'cut short'],
     ['a file cut in its header', bytes.subarray(0, 40), 'cut short'],
+    ['a header that is no JSON', edited(/"nfc":/, '"nfc"'), 'damaged'],
+    ['a header without added tokens', edited(/"addedTokens"/, '"addedXXX"'), 'damaged'],
+    ['more tokens than it has', edited(/"tokenCount":\d+/, '"tokenCount":9e9'), 'damaged'],
+    ['a length below nothing', edited(/"lengthsBytes":\d+/, '"lengthsBytes":-9'), 'damaged'],
   ])('refuses %s', (_name, file, message) => {
     expect(() => Tokenizer.load(file)).toThrow(message);
   });
