@@ -10,6 +10,8 @@ const scriptedEngine = {
   durableObjects: { EdgeModel: 'EdgeModel' },
 };
 
+const boundOrigin = { name: 'bound-origin', modules: true, scriptPath: './test/support/bound-origin.mjs', compatibilityDate: '2026-11-02' };
+
 /**
  * `npm test`: what runs in workerd is tested inside workerd; the rest runs in Node. End-to-end tests start real servers and get a project of their own so
  * that they run one at a time.
@@ -33,7 +35,7 @@ export default defineConfig({
           cloudflareTest({
             main: './worker/index.ts',
             wrangler: { configPath: './test/worker/wrangler.toml' },
-            miniflare: { workers: [scriptedEngine] },
+            miniflare: { workers: [scriptedEngine, boundOrigin], serviceBindings: { ORIGIN_BOUND: 'bound-origin' } },
           }),
         ],
         test: {
