@@ -200,6 +200,13 @@ describe('a first token that is late', () => {
     expect(attempts).toBeLessThanOrEqual(8 + 3);
   });
 
+  it('is waited for where a request must not be done twice', async () => {
+    const gateway = await warm(['a', 'b']);
+    const asking = chatWith(gateway, `a> wait 600; ${good} || b> ${good}`, { ...stream, store: true }, tagged('stored-hedge'));
+    expect((await asking).headers.get('x-nearside-reason')).toBe('origin_model_requested');
+    expect(await askedOf('stored-hedge')).toEqual(['a']);
+  });
+
   it('is left to those who asked when the client leaves: all are called off', async () => {
     const gateway = await warm(['a', 'b']);
     const leave = new AbortController();

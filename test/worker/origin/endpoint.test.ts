@@ -6,8 +6,8 @@ import { endpointConfig as config } from './endpoint-config.ts';
 
 const now = 1_000_000;
 const timeouts = { headers: 1, perThousandTokens: 1, firstToken: 1, thinkingFirstToken: 1, idle: 1, total: 1 };
-const poolOf = (endpoints: EndpointConfig[], more: Partial<PoolConfig> = {}) =>
-  new Pool({ model: 'm', endpoints, fallback: [], timeouts, retries: 2, hedging: true, ...more }, null);
+const poolOf = (endpoints: EndpointConfig[], more: Partial<PoolConfig> = {}, region: string | null = null) =>
+  new Pool({ model: 'm', endpoints, fallback: [], timeouts, retries: 2, hedging: true, ...more }, region);
 const demand = { key: 'key', promptTokens: 100, modalities: ['text'] };
 const seen = (more: Partial<Observation>): Observation => ({
   at: now,
@@ -104,6 +104,15 @@ describe('a pool', () => {
     expect(pool.choose(demand, now)).not.toBe(null);
     expect(pool.isSaturated(now)).toBe(true);
     expect(pool.isSaturated(now + 5_001)).toBe(false);
+  });
+
+  it('asks those of its own region, and others when these are full', () => {
+    const pool = poolOf([config('here', { region: 'eu' }), config('far', { region: 'us' }), config('anywhere')], {}, 'eu');
+    const chosen = () => new Set(Array.from({ length: 60 }, (_, i) => pool.choose({ ...demand, key: `key ${i}` }, now)!.config.name));
+    expect(chosen()).toEqual(new Set(['here', 'anywhere']));
+    for (const name of ['here', 'anywhere'])
+      pool.endpoints.find((endpoint) => endpoint.config.name === name)!.observe(seen({ waiting: 5, kvUse: 0.95 }));
+    expect(chosen()).toContain('far');
   });
 
   it('asks who can read and hold the prompt', () => {
