@@ -186,6 +186,7 @@ export const faults: Fault[] = [
   ),
   stream('all events in one piece', `write ${event('t0')}\\n\\n${event('t1')}\\n\\n${finish}\\n\\ndata: [DONE]\\n\\n`, 'complete'),
   stream('events in many pieces', `drip 1 ${event('t0')}\\n\\n; finish; done`, 'complete'),
+  stream('characters in many pieces', `tokens 1; drip 1 ${event('\\xc3\\xa9\\xe2\\x82\\xac')}\\n\\n; finish; done`, 'complete'),
   stream('fields that are unknown, and comments', 'write id: 1\\nretry: 5\\n\\n: hi\\n\\n; tokens 2; finish; done', 'complete'),
   stream('gzip that is some', 'gzipped', 'complete'),
 ];
