@@ -38,9 +38,12 @@ export const MAX_FILE_BYTES = 24 * 1024 * 1024;
 /** Parts of a matrix split across files start at a multiple of this many rows (four row groups, what the fastest kernel takes at once). */
 export const PART_ROWS = 32;
 
+/** No tokenizer is as large, and no weight file may be: memory is made for what a manifest says. */
+const MOST_BYTES = 1 << 28;
+
 const fileSchema = z.object({
   name: z.string(),
-  bytes: z.number().int().nonnegative(),
+  bytes: z.number().int().nonnegative().max(MOST_BYTES),
   /** Hex SHA-256, checked when packing, verifying and uploading. */
   sha256: z.string(),
   /** Unsigned 32-bit checksum of the whole file (models/pack/checksum.ts), checked by the loader: SHA-256 of 450 MB costs 2 s in workerd. */

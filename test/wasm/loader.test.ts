@@ -75,6 +75,12 @@ describe('loading', () => {
     await expect(load(pack)).rejects.toThrow('its linear attention value size is 8, which is no multiple of 16');
   });
 
+  it('refuses to rotate more than there is', async () => {
+    const pack = memoryPack(CONFIGS.untied, randomWeights(CONFIGS.untied, 1), 'f32');
+    const config = { ...CONFIGS.untied, rotaryDim: 65_536 };
+    await expect(load({ ...pack, manifest: { ...pack.manifest, config } })).rejects.toThrow('it rotates 65536 of a head');
+  });
+
   it('says what is missing when no build of the kernels runs', async () => {
     await expect(load(makePack(), { modules: {} })).rejects.toThrow('WebAssembly SIMD');
   });

@@ -68,7 +68,7 @@ function sharedWidths(config: ModelConfig): [Shared, number][][] {
 const mixedWidth = ({ numHeads, headDim, linear }: ModelConfig): number =>
   Math.max(numHeads * headDim, linear ? linear.valueHeads * linear.valueDim : 0);
 
-/** Refuses, in one sentence, shapes that the kernels' vectors do not divide. */
+/** Refuses, in one sentence, shapes that the kernels' vectors do not divide, or would leave. */
 export function checkShapes(config: ModelConfig): void {
   const refuse = (what: string, size: number, of: number) => {
     if (size % of) throw new ModelError(`The engine cannot run this model: its ${what} is ${size}, which is no multiple of ${of}.`);
@@ -78,6 +78,8 @@ export function checkShapes(config: ModelConfig): void {
   refuse('head size', config.headDim, 4);
   refuse('width of keys and values', config.numKvHeads * config.headDim, 8);
   refuse('number of rotated dimensions', config.rotaryDim, 2);
+  if (config.rotaryDim > config.headDim)
+    throw new ModelError(`The engine cannot run this model: it rotates ${config.rotaryDim} of a head's ${config.headDim} dimensions.`);
   refuse('number of attention heads', config.numHeads, config.numKvHeads);
   if (!config.linear) return;
   refuse('linear attention key size', config.linear.keyDim, 4);

@@ -95,6 +95,11 @@ describe('opening refuses a manifest', () => {
       /layers\.0\.(gate|up)_proj and layers\.0\.(gate|up)_proj overlap/,
     ],
     [
+      'with a file larger than any',
+      (manifest) => Object.assign(manifest.files[0]!, { bytes: 2 ** 40 }),
+      /manifest\.json is not usable: files\.0\.bytes: /,
+    ],
+    [
       'that names a file elsewhere',
       (manifest) => Object.assign(manifest.files[0]!, { name: '../../etc/passwd' }),
       /names a file "\.\.\/\.\.\/etc\/passwd"/,
