@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { ModelError } from '../model-error.ts';
 import { HttpError } from './http-error.ts';
 import { DEFAULT_RETRY, type RetryPolicy, withRetries } from './patience.ts';
+import { readText } from './read-body.ts';
 import { RemoteFile } from './remote-file.ts';
-import { type Connection, DEFAULT_IDLE_MS, reasonOf, request } from './request.ts';
-import { TransferError } from './transfer-error.ts';
+import { type Connection, DEFAULT_IDLE_MS, request } from './request.ts';
 
 export interface HubOptions {
   /** Base address of the hub; huggingface.co by default. */
@@ -88,10 +88,7 @@ async function fetchInfo(
 ): Promise<z.infer<typeof infoSchema>> {
   const text = await withRetries(retry, signal, async () => {
     const { response } = await request(name, url, connection, { accept: 'application/json' }, signal);
-    return response.text().catch((cause) => {
-      signal?.throwIfAborted();
-      throw new TransferError(`${name}: the connection broke (${reasonOf(cause)}).`, { cause });
-    });
+    return readText(name, response, connection.idleMs, signal);
   }).catch((error) => {
     throw error instanceof HttpError ? explain(error) : error;
   });

@@ -1,3 +1,4 @@
+import { ModelError } from '../model-error.ts';
 import { reasonOf } from './request.ts';
 import { TransferError } from './transfer-error.ts';
 
@@ -37,6 +38,36 @@ export async function readBody(
   }
   if (filled < into.length)
     throw new TransferError(`${what}: the server sent ${filled} of ${into.length} bytes and closed the connection.`);
+}
+
+/** A list of files, or a manifest, is a thousandth of it. */
+const MOST_TEXT_BYTES = 1 << 26;
+
+/** Reads a text of unknown length. Throws `ModelError` for one that goes on and on, and `TransferError` when it breaks or brings nothing for `idleMs`. */
+export async function readText(what: string, response: Response, idleMs: number, signal?: AbortSignal): Promise<string> {
+  const reader = response.body?.getReader();
+  const decoder = new TextDecoder();
+  let text = '';
+  let length = 0;
+  try {
+    for (
+      let next = reader && (await withinIdle(what, reader, idleMs));
+      next && !next.done;
+      next = await withinIdle(what, reader!, idleMs)
+    ) {
+      signal?.throwIfAborted();
+      length += next.value.length;
+      if (length > MOST_TEXT_BYTES)
+        throw new ModelError(`${what}: the server sends more than ${MOST_TEXT_BYTES} bytes, which is too much for what it should be.`);
+      text += decoder.decode(next.value, { stream: true });
+    }
+    return text + decoder.decode();
+  } catch (cause) {
+    await reader?.cancel().catch(() => {});
+    signal?.throwIfAborted();
+    if (cause instanceof ModelError) throw cause;
+    throw new TransferError(`${what}: the connection broke (${reasonOf(cause)}).`, { cause });
+  }
 }
 
 function withinIdle(what: string, reader: ReadableStreamDefaultReader<Uint8Array>, idleMs: number) {

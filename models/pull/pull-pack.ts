@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DEFAULT_RETRY, type RetryPolicy, withRetries } from '../hub/patience.ts';
+import { readText } from '../hub/read-body.ts';
 import { RemoteFile } from '../hub/remote-file.ts';
-import { type Connection, DEFAULT_IDLE_MS, reasonOf, request } from '../hub/request.ts';
-import { TransferError } from '../hub/transfer-error.ts';
+import { type Connection, DEFAULT_IDLE_MS, request } from '../hub/request.ts';
 import { ModelError } from '../model-error.ts';
 import type { Manifest, PackFile } from '../pack/manifest.ts';
 import { parseManifest } from '../pack/reader.ts';
@@ -13,6 +13,8 @@ import { PartialFolder } from './partial-folder.ts';
 
 export interface PullPackOptions {
   fetch?: typeof fetch;
+  /** Milliseconds after which a connection that brings nothing is given up. */
+  idleMs?: number;
   retry?: Partial<RetryPolicy>;
   /** Files fetched at a time. */
   connections: number;
@@ -32,7 +34,7 @@ export async function pullPack(base: string, out: string, options: PullPackOptio
   const folder = resolve(out);
   if (await stat(folder).catch(() => null)) throw new ModelError(`${out} exists already; remove it or choose another OUT.`);
   const root = checkAddress(base);
-  const connection: Connection = { fetch: options.fetch ?? fetch, credential: null, idleMs: DEFAULT_IDLE_MS };
+  const connection: Connection = { fetch: options.fetch ?? fetch, credential: null, idleMs: options.idleMs ?? DEFAULT_IDLE_MS };
   const retry = { ...DEFAULT_RETRY, ...options.retry };
   const text = await fetchText(`${root}/manifest.json`, connection, retry, options.signal);
   const manifest = parseManifest(text);
@@ -65,10 +67,7 @@ function checkAddress(base: string): string {
 async function fetchText(url: string, connection: Connection, retry: RetryPolicy, signal?: AbortSignal): Promise<string> {
   return withRetries(retry, signal, async () => {
     const { response } = await request(url, url, connection, {}, signal);
-    return response.text().catch((cause) => {
-      signal?.throwIfAborted();
-      throw new TransferError(`${url}: the connection broke (${reasonOf(cause)}).`, { cause });
-    });
+    return readText(url, response, connection.idleMs, signal);
   });
 }
 

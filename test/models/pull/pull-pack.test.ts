@@ -76,6 +76,24 @@ describe('a finished pack from a web server', () => {
     await expect(pull()).rejects.toThrow('manifest.json is not valid JSON.');
   });
 
+  test('whose manifest does not end, or does not come, is given up', async () => {
+    await serve();
+    const chunk = new Uint8Array(1 << 22);
+    let sent = 0;
+    const pull = (controller: ReadableStreamDefaultController) => {
+      sent++;
+      controller.enqueue(chunk);
+    };
+    const endless = async () => new Response(new ReadableStream({ pull }));
+    const options = { connections: 1, retry: { tries: 1 }, onProgress: () => {}, idleMs: 1000 };
+    await expect(pullPack('https://example.com/pack', out, { ...options, fetch: endless })).rejects.toThrow(
+      'https://example.com/pack/manifest.json: the server sends more than 67108864 bytes',
+    );
+    expect(sent).toBeLessThan(25);
+    server!.faults.push(() => ({ kind: 'stall', after: 10 }));
+    await expect(pullPack(server!.storage, out, options)).rejects.toThrow(/manifest\.json: nothing came for 1 seconds/);
+  });
+
   test.each(['http://example.com/pack', 'ftp://example.com/pack', 'example'])(
     'from %s is refused: anyone on the way could change it',
     (address) =>
