@@ -125,7 +125,8 @@ function errorFields(error: unknown): SaidError {
     message: text(fields.message) ?? text(fields.detail),
     type: text(fields.type),
     param: text(fields.param),
-    code: text(fields.code),
+    // A word for programs, which goes into headers and logs: sentences have no place there.
+    code: typeof fields.code === 'string' && /^[\w.:-]{1,64}$/.test(fields.code) ? fields.code : null,
   };
 }
 

@@ -7,6 +7,7 @@ describe('errorOfResponse', () => {
   it.each<[string, string, object]>([
     ["OpenAI's", '{"error":{"message":"m","type":"t","param":"p","code":"c"}}', { message: 'm', type: 't', param: 'p', code: 'c' }],
     ['a numeric code', '{"error":{"message":"m","code":400}}', { message: 'm', code: 'invalid_request', type: 'invalid_request_error' }],
+    ['a code that is a sentence', '{"error":{"message":"m","code":"You wrote: \\n é"}}', { message: 'm', code: 'invalid_request' }],
     ['a bare string', '{"error":"m"}', { message: 'm' }],
     ['a flat object', '{"object":"error","message":"m"}', { message: 'm' }],
     ['a detail', '{"detail":"m"}', { message: 'm' }],
