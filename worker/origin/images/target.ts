@@ -3,8 +3,12 @@ import { badUrl, type ImageError } from './image-error.ts';
 
 const maxUrlLength = 8192;
 
-/** Ends of names that are resolved within somebody's network, if at all: RFC 6761, 6762, 8375, 9476 and their like, and what is used without any. */
-const closedNames = /(^|\.)(localhost|local|localdomain|internal|intranet|private|corp|home|lan|home\.arpa|test|invalid|onion|alt)$/;
+/**
+ * Ends of names that are resolved within somebody's network, if at all: RFC 6761, 6762, 8375, 9476 and their like, and what is used without any (clusters'
+ * `svc`, for instance).
+ */
+const closedNames =
+  /(^|\.)(localhost|local|localdomain|internal|intranet|private|corp|home|lan|home\.arpa|svc|consul|test|invalid|onion|alt)$/;
 
 /**
  * The address of an image, if it is one that anyone may be sent to: https, no credentials, the standard port, and a name or address of the internet. What a name
@@ -27,6 +31,8 @@ export function parseTarget(text: string, base?: URL): URL {
   // The parser has made dotted decimals of all other ways to write an IPv4 address.
   const host = url.hostname.replace(/\.$/, '');
   const address = parseAddress(host);
+  // An empty label: a resolver that forgives it would find something else here.
+  if (/^\.|\.(\.|$)/.test(host)) throw notPublic();
   if (address ? !isPublicAddress(address) : !host.includes('.') || closedNames.test(host)) throw notPublic();
   return url;
 }

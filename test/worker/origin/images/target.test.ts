@@ -105,6 +105,10 @@ describe('an address that images may come from', () => {
     'https://[::FFFF:169.254.169.254]/',
     'https://169。254。169。254/',
     'https://2852039166/latest/meta-data',
+    'https://127.0.0.1../',
+    'https://localhost../',
+    'https://.example.com/',
+    'https://example..com/',
   ])('is not %s, in disguise', (url) => expect(problem(url)).toBe('has an address that is not on the public internet.'));
 
   it.each([
@@ -118,6 +122,8 @@ describe('an address that images may come from', () => {
     'nas.home.arpa',
     'x.svc.cluster.local',
     'router.lan',
+    'kubernetes.default.svc',
+    'vault.service.consul',
   ])('is not the name %s', (name) => expect(problem(`https://${name}/`)).toBe('has an address that is not on the public internet.'));
 
   it.each([
