@@ -2,6 +2,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadStage } from '../../wasm/engine/loader.ts';
 import type { LocalStage } from '../../wasm/engine/local-stage.ts';
 import { nodeKernels } from '../../wasm/engine/node-kernel.ts';
+import { HEAD_ROWS } from '../../wasm/engine/scratch.ts';
 import type { HeadQuery, Stage, StepEntry } from '../../wasm/engine/stage.ts';
 import { type MemoryPack, memoryPack, randomWeights } from '../support/memory-pack.ts';
 import { CONFIGS, type ConfigName } from '../support/models.ts';
@@ -248,6 +249,20 @@ describe('a stage', () => {
     running = false;
     // Three micro-batches of four layers.
     expect(events).toBeGreaterThanOrEqual(12);
+  });
+
+  it('lets other events in between rows of the head', async () => {
+    const many = { ...config, vocabSize: 20_000 };
+    const pauses: number[] = [];
+    const yieldNow = async (work: number) => void pauses.push(work);
+    const large = await loadStage({ modules, ...memoryPack(many, randomWeights(many, 7), 'q8_0'), yieldNow });
+    await large.open('a');
+    await step({ ids: [1] }, large);
+    const layers = pauses.length;
+    await step({ position: 1, ids: [2], head: ALL }, large);
+    const rows = pauses.slice(2 * layers).map((work) => work / many.hiddenSize);
+    expect(rows.reduce((sum, count) => sum + count, 0)).toBe(many.vocabSize);
+    expect(Math.max(...rows)).toBeLessThanOrEqual(HEAD_ROWS);
   });
 
   it('carries out calls in the order they were made', async () => {
