@@ -157,6 +157,50 @@ describe('a model over several Workers', () => {
     }
   });
 
+  it.each<[string, (text: string) => string, RegExp]>([
+    [
+      'the pack is not the one of the plan',
+      (text) => text.replace(/"pack":"[^"]*"/, '"pack":"another"'),
+      /The pack nearside-demo \(.*\) is not the one that NEARSIDE_EDGE_PLAN was made for \(another\)/,
+    ],
+    [
+      'a stage has less memory by its plan than it needs',
+      (text) => {
+        const plan = JSON.parse(text) as { stages: number[][] };
+        plan.stages[1]![4] = 2 ** 20;
+        return JSON.stringify(plan);
+      },
+      /Stage 1 could not be loaded: .* its limit is 1048576\./,
+    ],
+  ])('is refused, with the reason, when %s', async (_, editPlan, reason) => {
+    const other = await startPipeline({ pack, bundles, plan: PLAN, editPlan });
+    try {
+      const answer = await other.client.generate(request('Hello'), never);
+      expect(answer).toMatchObject({ accepted: false, refused: 'model_unavailable' });
+      expect(!answer.accepted && answer.message).toMatch(reason);
+    } finally {
+      await other.stop();
+    }
+  });
+
+  it('is refused, with the reason, when a stage has another pack than the engine', async () => {
+    const stageVars = (stage: number) => ({ NEARSIDE_EDGE_PACK: stage === 2 ? 'packs/other' : 'packs/test' });
+    const other = await startPipeline({ pack, bundles, plan: PLAN, stageVars });
+    const manifest = JSON.parse(readFileSync(`${pack}/manifest.json`, 'utf8')) as { files: { checksum: number }[] };
+    manifest.files[0]!.checksum += 1;
+    const bucket = await other.miniflare.getR2Bucket('MODELS', 'edge');
+    await bucket.put('packs/other/manifest.json', JSON.stringify(manifest));
+    try {
+      const answer = await other.client.generate(request('Hello'), never);
+      expect(answer).toMatchObject({ accepted: false, refused: 'model_unavailable' });
+      expect(!answer.accepted && answer.message).toMatch(
+        /Stage 2 could not be loaded: its pack \(.*\) is not the one the plan was made for \(.*\)/,
+      );
+    } finally {
+      await other.stop();
+    }
+  });
+
   it('is refused, with the reason, when a stage has no weights', async () => {
     const other = await startPipeline({
       pack,

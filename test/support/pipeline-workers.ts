@@ -45,6 +45,8 @@ export interface PipelineWorkersOptions {
   pack: string;
   /** Null: one Worker with the whole model. */
   plan: Partial<PlanOptions> | null;
+  /** Changes the plan that all Workers have, as `encodePlan` writes it. */
+  editPlan?: (text: string) => string;
   /** More variables of the engine. */
   vars?: Record<string, string>;
   stageVars?: (stage: number) => Record<string, string>;
@@ -98,9 +100,10 @@ async function modulesOf(folder: string) {
 export async function startPipeline(options: PipelineWorkersOptions): Promise<PipelineWorkers> {
   const { manifest } = await openPack(new FolderStorage(options.pack));
   const plan = options.plan && planStages(manifest, options.plan);
+  const planText = plan && (options.editPlan?.(encodePlan(plan)) ?? encodePlan(plan));
   const prefix = options.r2?.prefix ?? 'packs/test';
   const shared = { ...COMPATIBILITY, r2Buckets: { MODELS: options.r2?.bucket ?? 'nearside-pipeline-test' } };
-  const vars: Record<string, string> = { NEARSIDE_EDGE_PACK: prefix, ...(plan && { NEARSIDE_EDGE_PLAN: encodePlan(plan) }) };
+  const vars: Record<string, string> = { NEARSIDE_EDGE_PACK: prefix, ...(planText && { NEARSIDE_EDGE_PLAN: planText }) };
   const stages = plan?.stages.map((_, i) => i) ?? [];
   const stageBindings = Object.fromEntries(
     stages.map((i) => [`STAGE_${i}`, { className: 'StageModel', scriptName: `stage-${i}`, useSQLite: true }]),
@@ -159,7 +162,7 @@ export async function startPipeline(options: PipelineWorkersOptions): Promise<Pi
     miniflare.dispatchFetch(`http://door.invalid${path}`, init) as unknown as Promise<Response>;
   return {
     plan,
-    planText: plan && encodePlan(plan),
+    planText,
     client: createFetchEdgeClient(fetch),
     miniflare,
     kill: async (stage) => void (await fetch(`/die/${stage}`)),
