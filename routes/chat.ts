@@ -1,5 +1,6 @@
 import { readJson } from './body.ts';
 import { completionChunks, completionHead, completionObject } from './completion.ts';
+import { permission } from './cors.ts';
 import { ApiError, errorResponse, toApiError } from './errors.ts';
 import type { ChatAnswer, ChatRoute, Gateway, Preferences, SseBytes } from './gateway.ts';
 import type { AppOptions } from './index.ts';
@@ -11,7 +12,7 @@ export const chatPath = '/v1/chat/completions';
 
 /** POST /v1/chat/completions, streaming and not, from the request's id to what an error looks like. */
 export function chatHandler(gateway: Gateway, options: AppOptions): (request: Request) => Promise<Response> {
-  return async (request) => {
+  const handle = async (request: Request): Promise<Response> => {
     const id = requestId(request.headers.get('x-request-id'));
     try {
       const caller = await gateway.authorize(request.headers.get('authorization'));
@@ -20,6 +21,12 @@ export function chatHandler(gateway: Gateway, options: AppOptions): (request: Re
       if (!(error instanceof ApiError) && !request.signal.aborted) options.onError(error, id);
       return errorResponse(toApiError(error), id);
     }
+  };
+  return async (request) => {
+    const allowed = permission(request, options.pages);
+    const response = await handle(request);
+    for (const name in allowed) response.headers.set(name, allowed[name]!);
+    return response;
   };
 }
 

@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
 import { chatHandler, chatPath } from './chat.ts';
+import { cors, type Pages } from './cors.ts';
 import { ApiError, errorResponse, methodNotAllowed, toApiError } from './errors.ts';
 import type { Gateway } from './gateway.ts';
 import { healthRoutes } from './health.ts';
@@ -12,6 +13,8 @@ export interface AppOptions {
   maxBodyBytes: number;
   /** Pause after which a comment is written into a silent stream. */
   keepAliveMs: number;
+  /** Which pages in browsers may call. */
+  pages: Pages;
   /** Told, for the log, of errors nobody foresaw and of streams that ended with an error. */
   onError: (error: unknown, requestId: string) => void;
 }
@@ -34,6 +37,7 @@ export function createApp(gateway: Gateway, options: AppOptions): Hono<AppEnv> {
     c.header('x-request-id', id);
     await next();
   });
+  app.use('/v1/*', cors(options.pages));
   app.use('/v1/*', async (c, next) => {
     c.set('caller', await gateway.authorize(c.req.header('authorization') ?? null));
     await next();
@@ -45,7 +49,11 @@ export function createApp(gateway: Gateway, options: AppOptions): Hono<AppEnv> {
   healthRoutes(app, gateway);
 
   app.notFound((c) => {
-    const error = new ApiError(404, 'not_found', `There is no ${c.req.path} here; the API starts at /v1/chat/completions.`);
+    const error = new ApiError(
+      404,
+      'not_found',
+      `There is no ${c.req.path} here, only /v1/chat/completions and /v1/models: have your client use chat completions, and a base URL that ends in /v1.`,
+    );
     return errorResponse(error, c.get('requestId'));
   });
   app.onError((error, c) => {

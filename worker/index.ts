@@ -48,11 +48,12 @@ function buildApp(env: Env, place: Request['cf']): App {
       difficultyOf: config.difficulty ? createDifficultyClient(env.DIFFICULTY!) : null,
       background: waitUntil,
     });
-    return createApp(gateway, { ...config.http, onError });
+    const { access } = config;
+    return createApp(gateway, { ...config.http, pages: access.open && access.keyDigests.length === 0 ? 'loopback' : 'any', onError });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     log('configuration_error', { error: error.message });
-    return createApp(misconfiguredGateway(error), { maxBodyBytes: 0, keepAliveMs: 1, onError: () => {} });
+    return createApp(misconfiguredGateway(error), { maxBodyBytes: 0, keepAliveMs: 1, pages: 'any', onError: () => {} });
   }
 }
 
