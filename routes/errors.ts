@@ -47,6 +47,9 @@ function typeOfStatus(status: number): string {
   return status >= 500 ? 'server_error' : 'invalid_request_error';
 }
 
+/** For errors of the 5xx that asking again cannot mend: OpenAI's clients go by this header first, and would otherwise wait for Retry-After twice, in silence. */
+export const noRetry = { 'x-should-retry': 'false' };
+
 /** What a client is told about any thrown value: internals of unexpected errors stay inside. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;

@@ -98,6 +98,8 @@ function formatObstacles(body: ChatParameters): Obstacle[] {
   if ((body.n ?? 1) > 1) obstacles.push({ reason: 'n', param: 'n' });
   if (body.prediction) obstacles.push({ reason: 'unsupported_parameter', param: 'prediction' });
   if (body.verbosity && body.verbosity !== 'medium') obstacles.push({ reason: 'unsupported_parameter', param: 'verbosity' });
+  if (body.stream_options?.include_obfuscation)
+    obstacles.push({ reason: 'unsupported_parameter', param: 'stream_options.include_obfuscation' });
   if (body.store === true) obstacles.push({ reason: 'unsupported_parameter', param: 'store' });
   if (body.service_tier && !['auto', 'default'].includes(body.service_tier)) {
     obstacles.push({ reason: 'unsupported_parameter', param: 'service_tier' });

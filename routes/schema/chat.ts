@@ -7,7 +7,7 @@ const integer = (min: number, max = Number.MAX_SAFE_INTEGER) => z.int().min(min)
 const number = (min: number, max: number) => z.number().min(min).max(max);
 const anyObject = z.looseObject({});
 
-const streamOptions = z.looseObject({ include_usage: z.boolean().nullish() });
+const streamOptions = z.looseObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() });
 
 /**
  * OpenAI's chat completions request, and the sampling parameters that vLLM and llama-server share. `null` means "not given", as at OpenAI. Keys that are not

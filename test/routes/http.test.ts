@@ -11,6 +11,14 @@ describe('paths and methods', () => {
     expect(await failure(await send(edgeOnly(), unknown))).toMatchObject({ status: 404, code: 'not_found', param: null });
   });
 
+  it('says what there is to a client that asks for a part of the API that is not here, or whose base URL is wrong', async () => {
+    for (const unknown of ['/v1/responses', '/chat/completions']) {
+      const response = await send(edgeOnly(), unknown, { method: 'POST', headers: json, body: '{}' });
+      const { error } = (await response.json()) as { error: { message: string } };
+      expect(error.message).toMatch(/no \/.* here, only \/v1\/chat\/completions and \/v1\/models: .*base URL that ends in \/v1/);
+    }
+  });
+
   it.each<[string, string, string]>([
     ['GET', path, 'POST'],
     ['DELETE', path, 'POST'],
@@ -217,6 +225,12 @@ describe('parameters', () => {
     expect((await chat(edgeOnly(), 'hello', nulls)).status).toBe(200);
   });
 
+  it('obfuscation that is switched off asks for nothing: the edge has none', async () => {
+    const response = await chat(edgeOnly(), 'hello', { stream: true, stream_options: { include_usage: true, include_obfuscation: false } });
+    expect(response.status).toBe(200);
+    await response.text();
+  });
+
   it('an unknown one is never dropped: to the origin, or 400 where the edge model was named', async () => {
     const unknown = { guided_regex: 'a+' };
     expect((await chat(withOrigin(), 'hello', unknown)).headers.get('x-nearside-route')).toBe('origin');
@@ -229,7 +243,7 @@ describe('parameters', () => {
   });
 
   it.each<[object, string]>([
-    [{ stream: true, stream_options: { include_obfuscation: false } }, 'stream_options.include_obfuscation'],
+    [{ stream: true, stream_options: { include_obfuscation: true } }, 'stream_options.include_obfuscation'],
     [{ messages: [{ ...user, weight: 1 }] }, 'messages[0].weight'],
     [{ tools: [{ type: 'function' }] }, 'tools'],
     [{ response_format: { type: 'json_object' } }, 'response_format'],

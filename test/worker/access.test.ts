@@ -60,6 +60,8 @@ describe('API keys', () => {
     for (const host of ['localhost', '127.0.0.1:8787']) {
       const response = await send({}, '/v1/models', { headers: { host } });
       expect(response.headers.get('retry-after')).toBe('60');
+      // OpenAI's clients would wait for that twice before they say a word.
+      expect(response.headers.get('x-should-retry')).toBe('false');
       expect(await failure(response)).toMatchObject({ status: 503, code: 'auth_not_configured' });
     }
   });

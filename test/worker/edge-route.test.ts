@@ -165,8 +165,15 @@ describe('a refusal of the edge', () => {
   it('is 503 without an origin, with a time to come back', async () => {
     const response = await chat(edgeOnly(), 'refuse queue_full', { stream: true });
     expect(response.headers.get('retry-after')).toBe('3');
+    expect(response.headers.get('x-should-retry')).toBeNull();
     expect(response.headers.get('x-nearside-reason')).toBe('no_origin, queue_full');
     expect(await failure(response)).toMatchObject({ status: 503, code: 'no_route', type: 'server_error' });
+  });
+
+  it('is 503 without an origin, and says that asking again is in vain where it is', async () => {
+    const response = await chat(edgeOnly(), 'hello', { tools: [{ type: 'function' }] });
+    expect([response.headers.get('retry-after'), response.headers.get('x-should-retry')]).toEqual([null, 'false']);
+    expect(await failure(response)).toMatchObject({ status: 503, code: 'no_route' });
   });
 
   it.each<[string, number, string]>([

@@ -1,4 +1,4 @@
-import { ApiError } from '../../routes/errors.ts';
+import { ApiError, noRetry } from '../../routes/errors.ts';
 import type { Config } from '../config.ts';
 
 /**
@@ -13,7 +13,7 @@ export async function authorize(authorization: string | null, access: Config['ac
       503,
       'auth_not_configured',
       'This gateway has no API keys: set NEARSIDE_API_KEYS to the SHA-256 digests of the keys to accept, or NEARSIDE_DEV=1 to let everyone in while developing.',
-      { retryAfter: 60 },
+      { retryAfter: 60, headers: noRetry },
     );
   }
   const key = /^bearer +(\S+)\s*$/i.exec(authorization ?? '')?.[1];

@@ -1,4 +1,4 @@
-import { ApiError } from '../../routes/errors.ts';
+import { ApiError, noRetry } from '../../routes/errors.ts';
 import type { ChatCall } from '../../routes/gateway.ts';
 import type { ChatRequest } from '../../routes/schema/chat.ts';
 import type { Escalations } from '../conversation.ts';
@@ -11,7 +11,7 @@ import type { OriginDirectory, OriginTime } from '../origin/directory.ts';
 import { autoModel, decide, hasChoice } from '../routing/decide.ts';
 import type { EdgeEstimate, Estimates } from '../routing/estimates.ts';
 import { isFree } from '../routing/rules.ts';
-import type { Chosen, Failure, Features, Policy, Refusal, Route } from '../routing/types.ts';
+import type { Chosen, Failure, Features, Nowhere, Policy, Refusal, Route } from '../routing/types.ts';
 import type { Policies } from './policies.ts';
 
 /** One request on its way: features, estimates and decision change as more becomes known and routes refuse. */
@@ -138,9 +138,12 @@ function choose(features: Features, estimates: Estimates, policy: Policy): Chose
   throw new ApiError(decision.status, decision.code, decision.message, {
     param: decision.param,
     retryAfter: decision.retryAfter,
-    headers: { 'x-nearside-reason': decision.reasons.join(', ') },
+    headers: { 'x-nearside-reason': decision.reasons.join(', '), ...(isForGood(decision) && noRetry) },
   });
 }
+
+/** Nobody here will ever answer it. An origin that says of a failure no time to come back after may well do so later. */
+const isForGood = ({ code, retryAfter }: Nowhere): boolean => code === 'no_route' && retryAfter === null;
 
 /** The origin was taken because the edge's answer is not good enough, now or before: that holds for the conversation. */
 function isEscalated({ route, reasons }: Chosen): boolean {

@@ -109,7 +109,8 @@ function decideEdgeOnly(features: Features, edge: EdgeEstimate & { model: string
   if (policy.routes === 'origin') return notAllowed(model, 'origin_only', autoModel);
   const obstacle = features.obstacles[0];
   if (obstacle) {
-    const message = `The edge model ${model} does not support ${obstacle.param} as given; leave it out, or use ${autoModel} or an origin model.`;
+    const start = obstacle.reason === 'not_text' ? 'reads and writes text only, not' : 'does not support';
+    const message = `The edge model ${model} ${start} ${obstacle.param} as given; leave it out, or use ${autoModel} or an origin model.`;
     return refused('unsupported_parameter', message, obstacle.param);
   }
   if (features.maxTokens !== null && features.maxTokens > limits.edgeMaxTokens) {

@@ -14,13 +14,14 @@ export function nobody(open: Open, edge: EdgeEstimate | null, limits: Limits): N
   const noOrigin = open.noOrigin ?? 'no_origin';
   const against = open.against.map((reason) => explain(reason, limits)).join(', ');
   const start = `No route can answer this request: the edge model does not take it (${against}) and`;
-  // Asking again helps only where the edge would take it another time, or where someone adds an origin.
+  // Asking again helps only where the edge would take it another time.
   if (noOrigin !== 'no_origin' && !refusal) {
     const message = `${start} no origin is allowed to (${noOrigin}); leave that out, or ask with a policy that allows one.`;
     return error(403, 'route_not_allowed', message, null, ['route_not_allowed', noOrigin, ...open.against]);
   }
   const message = `${start} ${noOrigin === 'no_origin' ? 'no origin is configured (NEARSIDE_ORIGIN_URL)' : `no origin is allowed to (${noOrigin})`}.`;
-  return error(503, 'no_route', message, null, [noOrigin, ...open.against], refusal?.retryAfter ?? retryAfterDefault);
+  const mayPass = refusal?.code === 'queue_full' || refusal?.code === 'model_unavailable';
+  return error(503, 'no_route', message, null, [noOrigin, ...open.against], mayPass ? (refusal.retryAfter ?? retryAfterDefault) : null);
 }
 
 function explain(reason: Reason, limits: Limits): string {

@@ -79,7 +79,11 @@ describe('nearside-auto', () => {
 
   it('says when to come back, and why it could not answer', () => {
     expect(decide(plain, edgeRefused('queue_full'), policy)).toMatchObject({ retryAfter: 3, reasons: ['no_origin', 'queue_full'] });
-    expect(decide({ ...plain, maxTokens: 999 }, onlyEdge, policy)).toMatchObject({ retryAfter: 10, reasons: ['no_origin', 'max_tokens'] });
+    expect(decide({ ...plain, maxTokens: 999 }, onlyEdge, policy)).toMatchObject({
+      retryAfter: null,
+      reasons: ['no_origin', 'max_tokens'],
+    });
+    expect(decide(plain, edgeRefused('prompt_too_long'), policy)).toMatchObject({ code: 'no_route', retryAfter: null });
     expect(decide({ ...plain, maxTokens: 999 }, originDown, policy)).toMatchObject({ retryAfter: 7, message: 'Down.' });
   });
 });
