@@ -58,6 +58,8 @@ export function createFetchServer(handler: FetchHandler, options: ServeOptions):
       if (!outgoing.destroyed) onError(error);
       if (!outgoing.headersSent) outgoing.writeHead(500).end();
       else outgoing.destroy();
+    } finally {
+      skipRest(incoming);
     }
   };
   return tls ? createTlsServer(tls, listener) : createServer(listener);
@@ -79,6 +81,14 @@ async function answer(handler: FetchHandler, target: URL, incoming: IncomingMess
     ...(hasBody && { body: Readable.toWeb(incoming) as ReadableStream<Uint8Array>, duplex: 'half' }),
   });
   await write(await handler(request), outgoing, gone.signal);
+}
+
+/**
+ * A client that writes its whole request before it reads, as most do, gets a refusal only once the rest of the body has been taken from it. Node does that itself where
+ * nobody has touched the body; as a web stream it has been touched, and the client waited until its connection was closed for idleness, six seconds later.
+ */
+function skipRest(incoming: IncomingMessage): void {
+  if (!incoming.complete && !incoming.destroyed) incoming.removeAllListeners('data').resume();
 }
 
 function headersOf({ rawHeaders }: IncomingMessage): Headers {

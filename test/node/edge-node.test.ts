@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { json, text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -170,6 +170,23 @@ describe('npm run edge-node', () => {
     const [response] = (await once(asking, 'response')) as [IncomingMessage];
     expect(response.statusCode).toBe(405);
     expect(await json(response)).toMatchObject({ error: { code: 'method_not_allowed', param: null } });
+    server.close();
+  });
+
+  it('takes the rest of a body that nobody reads, so that a client which writes all of it first gets its refusal, and can go on', async () => {
+    const handler = async (request: Request) => new Response(null, { status: request.method === 'POST' ? 413 : 200 });
+    const server = createFetchServer(handler, { key: null, onError: (error) => expect.unreachable(String(error)) });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const body = Buffer.alloc(20_000_000, 'x');
+    socket.write(`POST / HTTP/1.1\r\nhost: here\r\ncontent-length: ${body.length}\r\n\r\n`);
+    // Not read before it is written, as a client that blocks would have it.
+    await new Promise<void>((done, fail) => {
+      socket.once('close', () => fail(new Error('The connection was closed before the body was written.')));
+      socket.write(body, () => done());
+    });
+    socket.write('GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n');
+    expect((await text(socket)).match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
     server.close();
   });
 
