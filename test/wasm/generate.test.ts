@@ -95,9 +95,12 @@ describe('the prompt', () => {
     const { stage, content } = await run([1, 2], {}, prompt);
     expect(content).toBe('Hello');
     expect(stage.sessions.get('s')!.slice(0, length)).toEqual(prompt);
-    const sizes = stage.batches.slice(0, Math.ceil(length / PREFILL_CHUNK)).map(([entry]) => entry!.ids!.length);
+    const chunks = stage.batches.slice(0, Math.ceil(length / PREFILL_CHUNK)).map(([entry]) => entry!);
+    const sizes = chunks.map(({ ids }) => ids!.length);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(PREFILL_CHUNK);
     expect(sizes.reduce((sum, size) => sum + size)).toBe(length);
+    // The head, a third of the work of a token, is computed after the last one alone.
+    expect(chunks.map(({ head }) => head !== undefined)).toEqual(chunks.map((_, i) => i === chunks.length - 1));
   });
 });
 
