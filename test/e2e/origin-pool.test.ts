@@ -12,8 +12,8 @@ let origin: FaultOrigin;
 let gateway: WorkerdServer;
 
 const root = () => origin.url.replace(/\/v1$/, '');
-const ask = (id: string, script: string, body: object = {}, signal?: AbortSignal) =>
-  fetch(`${gateway.url}/v1/chat/completions`, {
+const ask = (id: string, script: string, body: object = {}, signal?: AbortSignal, server = gateway) =>
+  fetch(`${server.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'x-request-id': id },
     body: JSON.stringify({ model: 'pool', stream: true, messages: [{ role: 'user', content: script }], ...body }),
@@ -93,5 +93,25 @@ describe('a client that leaves', () => {
   it('during a retry stops the second endpoint', async () => {
     const best = await untilStopped('during a retry', 'a> status 500 || b> stall', async (response) => void (await response));
     expect(best).toBeLessThan(1_000);
+  });
+
+  it('while two endpoints are asked stops both', async () => {
+    const endpoints = ['c', 'd'].map((name, priority) => ({ name, url: `${root()}/e/${name}/v1`, priority }));
+    const hedging = await serveGateway(join(folder, 'hedging'), {
+      NEARSIDE_DEV: '1',
+      NEARSIDE_ORIGINS: JSON.stringify([{ model: 'pool', endpoints }]),
+    });
+    try {
+      // Until it knows how late a first token is late.
+      for (let i = 0; i < 22; i++) await (await ask(`known-${i}`, 'tokens 1; finish; done', {}, undefined, hedging)).text();
+      const leave = new AbortController();
+      const response = await ask('hedged', 'stall', {}, leave.signal, hedging);
+      await eventually('both are asked', async () => (await attempts('hedged')).length === 2);
+      leave.abort();
+      await eventually('both are stopped', async () => (await attempts('hedged')).every((attempt) => attempt.aborted));
+      await response.body?.cancel().catch(() => {});
+    } finally {
+      await hedging.stop();
+    }
   });
 });
