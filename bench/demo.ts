@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startDevServer } from '../test/support/dev-server.ts';
 import { describeMachine, machine } from './machine.ts';
-import { numberOption } from './options.ts';
+import { numberOption, packOption, UsageError } from './options.ts';
 
 const HELP = `Usage: npm run bench -- demo [--model PACK_DIR] [--url URL] [--limit N] [--wrong] [--json FILE]
 
@@ -45,7 +45,10 @@ const read = (file: string): Example[] =>
     .map((line) => JSON.parse(line));
 
 async function edgeModel(url: string): Promise<string> {
-  const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
+  const response = await fetch(`${url}/v1/models`).catch(() => {
+    throw new UsageError(`--url: nobody answers at ${url}.`);
+  });
+  const { data } = (await response.json()) as { data: { id: string }[] };
   const model = data.find(({ id }) => id !== 'nearside-auto');
   if (!model) throw new Error('The server offers no edge model.');
   return model.id;
@@ -127,9 +130,10 @@ export async function run(args: string[]): Promise<void> {
     seen.set(job, (seen.get(job) ?? 0) + 1);
     return seen.get(job)! <= limit;
   });
+  const model = packOption('model', values.model);
   const on = machine();
   console.log(describeMachine(on));
-  const server = values.url === undefined ? await startDevServer(['--model', values.model]) : null;
+  const server = values.url === undefined ? await startDevServer(['--model', model]) : null;
   try {
     const started = performance.now();
     const outcomes = await askAll(values.url ?? server!.url, examples);

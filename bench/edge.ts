@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { createParser } from 'eventsource-parser';
 import { type DevServer, startDevServer } from '../test/support/dev-server.ts';
 import { describeMachine, machine, median, quantile } from './machine.ts';
-import { numberOption } from './options.ts';
+import { numberOption, packOption } from './options.ts';
 
 const HELP = `Usage: npm run bench -- edge [--model PACK_DIR]... [--runs N] [--json FILE]
 
@@ -203,10 +203,11 @@ export async function run(args: string[]): Promise<void> {
     return;
   }
   const runs = numberOption('runs', values.runs, { min: 1, whole: true });
+  const packs = values.model?.map((pack) => packOption('model', pack)) ?? [null];
   const on = machine();
   console.log(describeMachine(on));
   const reports: Report[] = [];
-  for (const pack of values.model ?? [null]) {
+  for (const pack of packs) {
     reports.push(await measure(pack, runs));
     print(reports.at(-1)!);
   }

@@ -12,7 +12,7 @@ import { fastTasks, type Settings, slowTasks, type Task } from './engine/tasks.t
 import { measureTurns } from './engine/turns.ts';
 import { ROOT } from './engine/workerd.ts';
 import { cpuFeatures, describeMachine, machine } from './machine.ts';
-import { numberOption } from './options.ts';
+import { fileOption, numberOption } from './options.ts';
 
 const HELP = `Usage: npm run bench -- engine [--quick] [--json FILE] [--model GGUF] [--reps N] [--pairs N] [--rounds N]
 
@@ -189,7 +189,7 @@ export async function run(args: string[]): Promise<void> {
   const settings = { quick, reps: count('reps', quick ? 3 : 5), pairs: count('pairs', quick ? 5 : 9) };
   const rounds = count('rounds', 1);
   buildReader();
-  const gguf = benchGguf(values.model ?? null);
+  const gguf = benchGguf(values.model === undefined ? null : fileOption('model', values.model));
   const on = machine();
   console.log(describeMachine(on));
   if (values.profile) {

@@ -1,5 +1,7 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { firstSentence } from '../models/cli/first-sentence.ts';
+import { ModelError } from '../models/model-error.ts';
 
 /** A mistake of the person at the keyboard: told in one sentence, without a stack. */
 export class UsageError extends Error {
@@ -37,6 +39,18 @@ export function fileOption(name: string, path: string): string {
   throw new UsageError(`--${name}: there is no file ${path}.`);
 }
 
+/** The folder of a pack. Throws `UsageError` where there is none. */
+export function packOption(name: string, path: string): string {
+  if (existsSync(join(path, 'manifest.json'))) return path;
+  throw new UsageError(`--${name}: ${path} is not a pack: it has no manifest.json.`);
+}
+
+/** One of several words. Throws `UsageError` for another. */
+export function choiceOption(name: string, text: string, choices: readonly string[]): string {
+  if (choices.includes(text)) return text;
+  throw new UsageError(`--${name} must be ${choices.join(' or ')}, and "${text}" is not.`);
+}
+
 /** Runs a command; where it was called wrongly, says so in one sentence and sets the exit code. Other errors pass. @param help how to see what it takes */
 export async function runOrTell(help: string, work: () => Promise<void>): Promise<void> {
   try {
@@ -50,7 +64,7 @@ export async function runOrTell(help: string, work: () => Promise<void>): Promis
 }
 
 function sentenceOf(error: unknown): string | null {
-  if (error instanceof UsageError) return error.message;
+  if (error instanceof UsageError || error instanceof ModelError) return error.message;
   const isOptions = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
   return isOptions ? `${firstSentence(error)}.` : null;
 }

@@ -12,7 +12,7 @@ import { buildServer } from '../scripts/server/build.ts';
 import { type Program, startProgram } from '../test/support/own-server.ts';
 import { metronome, stream } from './edge.ts';
 import { describeMachine, machine, quantile } from './machine.ts';
-import { numberOption } from './options.ts';
+import { choiceOption, numberOption, packOption } from './options.ts';
 
 const HELP = `Usage: npm run bench -- own-server [--model PACK_DIR] [--threads N] [--nice N] [--runtime workerd|node]... [--rounds N] [--json FILE]
 
@@ -129,11 +129,13 @@ export async function run(args: string[]): Promise<void> {
     return;
   }
   const rounds = numberOption('rounds', values.rounds, { min: 1, whole: true });
+  const model = packOption('model', values.model);
+  const runtimes = values.runtime.map((runtime) => choiceOption('runtime', runtime, ['workerd', 'node']));
   const on = machine();
-  console.log(`${describeMachine(on)}; engine: ${values.model}, ${values.threads} threads`);
+  console.log(`${describeMachine(on)}; engine: ${model}, ${values.threads} threads`);
   const home = mkdtempSync(join(tmpdir(), 'nearside-own-'));
   const origin = await metronome(100);
-  const { eosIds } = (await openPack(new FolderStorage(values.model))).manifest;
+  const { eosIds } = (await openPack(new FolderStorage(model))).manifest;
   const programs: Program[] = [];
   try {
     await buildServer(home);
@@ -141,7 +143,7 @@ export async function run(args: string[]): Promise<void> {
     const edge = await startProgram(home, [
       'edge',
       '--model',
-      values.model,
+      model,
       '--port',
       '0',
       '--threads',
@@ -150,7 +152,7 @@ export async function run(args: string[]): Promise<void> {
     ]);
     programs.push(edge);
     const results: Figures[] = [];
-    for (const runtime of values.runtime) {
+    for (const runtime of runtimes) {
       const gateway = await startProgram(home, ['gateway', '--host', '127.0.0.1', '--port', '0', '--runtime', runtime], {
         NEARSIDE_WORKERD: join(dirname(createRequire(import.meta.url).resolve('workerd/package.json')), 'bin/workerd'),
         NEARSIDE_DEV: '1',
@@ -163,8 +165,7 @@ export async function run(args: string[]): Promise<void> {
       results.push(await measure(gateway, runtime, eosIds, rounds));
       print(results.at(-1)!);
     }
-    if (values.json)
-      writeFileSync(values.json, `${JSON.stringify({ machine: on, model: values.model, threads: values.threads, results }, null, 2)}\n`);
+    if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine: on, model, threads: values.threads, results }, null, 2)}\n`);
     process.exitCode = results.every(({ ratio }) => ratio <= MOST) ? 0 : 1;
   } finally {
     for (const program of programs) program.process.kill('SIGTERM');

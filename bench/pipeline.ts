@@ -8,7 +8,7 @@ import { type Bundles, bundleWorkers, type PipelineWorkers, startPipeline } from
 import { describePlan } from '../wasm/engine/pipeline/describe-plan.ts';
 import { PLAN_DEFAULTS } from '../wasm/engine/pipeline/plan.ts';
 import { machine, median } from './machine.ts';
-import { type Bounds, numberOption } from './options.ts';
+import { type Bounds, numberOption, packOption } from './options.ts';
 import { killStages } from './pipeline/kills.ts';
 import { ask, endless, words } from './pipeline/load.ts';
 import { megabytes, type StageMemory, stageMemory, total } from './pipeline/memory.ts';
@@ -93,7 +93,7 @@ export async function run(args: string[]): Promise<void> {
   const kills = given('kills', 0, { whole: true });
   const minutes = given('soak', 0, {});
   const duty = given('soak-duty', 1, { over: 0, max: 1 });
-  const pack = resolve(values.pack);
+  const pack = resolve(packOption('pack', values.pack));
   const { manifest } = await openPack(new FolderStorage(pack));
   const plan = { sessions, contextLength, budgetBytes };
   const figures: Figures = { machine: machine(), model: manifest.name, ...plan };

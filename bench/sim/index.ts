@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { fileOption, numberOption, numbersOption, runOrTell, UsageError } from '../options.ts';
+import { fileOption, numberOption, numbersOption, packOption, runOrTell, UsageError } from '../options.ts';
 import { bootstrap, type Interval } from './bootstrap.ts';
 import { chartOf } from './chart.ts';
 import { type Comparison, compare } from './compare.ts';
@@ -68,7 +68,11 @@ await runOrTell('npm run sim -- --help', async () => {
   else if (values.validate) {
     const requests = numberOption('requests', values.requests, { min: 2, whole: true });
     const { validate } = await import('./validate.ts');
-    await validate({ pack: values['edge-pack'] ?? null, requests, json: values.json ?? null });
+    await validate({
+      pack: values['edge-pack'] === undefined ? null : packOption('edge-pack', values['edge-pack']),
+      requests,
+      json: values.json ?? null,
+    });
   } else await simulateAll(values);
 });
 
@@ -79,7 +83,16 @@ async function pipelineCost(values: Values): Promise<void> {
   const prefill = numberOption('prefill', values.prefill, rate);
   const [hopMs, loadMs] = [numberOption('hop', values.hop), numberOption('load', values.load)];
   const { printPipelineCost } = await import('./pipeline-cost-table.ts');
-  await printPipelineCost({ pack: values.pack, promptTokens, answerTokens, prefill, decode, hopMs, loadMs, markdown: values.markdown });
+  await printPipelineCost({
+    pack: packOption('pack', values.pack),
+    promptTokens,
+    answerTokens,
+    prefill,
+    decode,
+    hopMs,
+    loadMs,
+    markdown: values.markdown,
+  });
 }
 
 async function simulateAll(values: Values): Promise<void> {

@@ -57,9 +57,15 @@ it.each([
   ['bench/sim/index.ts', ['--scenario', 'nowhere.json'], '--scenario: there is no file nowhere.json.'],
   ['bench/index.ts', ['streams', '--streams', '0'], '--streams must be a whole number of at least 1'],
   ['bench/index.ts', ['edge', '--runs', 'x'], '--runs must be a whole number of at least 1'],
+  ['bench/index.ts', ['edge', '--model', 'nowhere'], '--model: nowhere is not a pack'],
+  ['bench/index.ts', ['pipeline', '--pack', 'nowhere'], '--pack: nowhere is not a pack'],
+  ['bench/index.ts', ['quality', 'nowhere'], 'nowhere is not a pack'],
+  ['bench/index.ts', ['own-server', '--runtime', 'deno'], '--runtime must be workerd or node, and "deno" is not.'],
+  ['bench/index.ts', ['demo', '--url', 'http://127.0.0.1:1'], '--url: nobody answers at http://127.0.0.1:1.'],
+  ['bench/sim/index.ts', ['--pipeline-cost', '--pack', 'nowhere'], '--pack: nowhere is not a pack'],
 ])('%s %j says what is wrong in one line', async (file, args, message) => {
   const [code, said] = await told(file, ...args);
   expect([code, said.split('\n').length]).toEqual([1, 1]);
   expect(said).toContain(message);
-  expect(said).toMatch(/ See npm run (sim|bench) -- (\w+ )?--help\.$/);
+  expect(said).toMatch(/ See npm run (sim|bench) -- ([\w-]+ )?--help\.$/);
 });
