@@ -42,6 +42,20 @@ describe('turns', () => {
     expect(stage.sessions.size).toBe(0);
   });
 
+  it('wait for those who take a moment to ask for their next token, some longer than others', async () => {
+    const { stage, scheduler } = setUp();
+    const hesitant = async (session: string, moments: number) => {
+      await scheduler.open(session);
+      for (let position = 0; position < 5; position++) {
+        await scheduler.step([{ session, position, ids: [1], head: HEAD }]);
+        for (let i = 0; i < moments; i++) await null;
+      }
+      await scheduler.close(session);
+    };
+    await Promise.all([hesitant('a', 0), hesitant('b', 30), hesitant('c', 100)]);
+    expect(stage.batches.map((batch) => batch.length)).toEqual([3, 3, 3, 3, 3]);
+  });
+
   it('take prompts by chunks, one after the other, smaller ones beside answers, which never wait', async () => {
     const { stage, scheduler } = setUp();
     await Promise.all([play(scheduler, 'a', [32, 32], 0), play(scheduler, 'b', [20], 2), play(scheduler, 'd', [], 4)]);
