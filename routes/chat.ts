@@ -1,6 +1,6 @@
 import { readJson } from './body.ts';
 import { completionChunks, completionHead, completionObject } from './completion.ts';
-import { permission } from './cors.ts';
+import { permission, refuseForeign } from './cors.ts';
 import { ApiError, errorResponse, toApiError } from './errors.ts';
 import type { ChatAnswer, ChatRoute, Gateway, Preferences, SseBytes } from './gateway.ts';
 import type { AppOptions } from './index.ts';
@@ -15,6 +15,7 @@ export function chatHandler(gateway: Gateway, options: AppOptions): (request: Re
   const handle = async (request: Request): Promise<Response> => {
     const id = requestId(request.headers.get('x-request-id'));
     try {
+      refuseForeign(request, options.pages);
       const caller = await gateway.authorize(request.headers.get('authorization'));
       return await respond(request, { id, caller }, gateway, options);
     } catch (error) {

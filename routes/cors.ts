@@ -1,4 +1,5 @@
 import type { MiddlewareHandler } from 'hono';
+import { ApiError } from './errors.ts';
 
 /**
  * The pages in browsers that may read what the API answers. `any`: the key is what lets a caller in, and a browser adds none by itself. `loopback`: where no key is
@@ -10,7 +11,11 @@ export type Pages = 'any' | 'loopback';
 export function cors(pages: Pages): MiddlewareHandler {
   return async (c, next) => {
     const headers = permission(c.req.raw, pages);
-    if (!headers) return next();
+    if (!headers) {
+      // A preflight that is not answered as one is refusal enough.
+      if (c.req.method !== 'OPTIONS') refuseForeign(c.req.raw, pages);
+      return next();
+    }
     if (c.req.method === 'OPTIONS' && c.req.header('access-control-request-method') !== undefined) return preflight(c.req.raw, headers);
     await next();
     for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value);
@@ -28,6 +33,20 @@ export function permission(request: Request, pages: Pages): Permission | null {
   return pages === 'any'
     ? { 'access-control-allow-origin': '*', ...exposed }
     : { 'access-control-allow-origin': origin, vary: 'origin', ...exposed };
+}
+
+/**
+ * Throws 403 for a page that may not. Without permission a browser only keeps the answer from it, and not even that from a page whose name has come to mean this machine
+ * meanwhile (DNS rebinding): the request would be answered, and an origin paid for it.
+ */
+export function refuseForeign(request: Request, pages: Pages): void {
+  const origin = request.headers.get('origin');
+  if (pages === 'any' || origin === null || isLoopback(origin)) return;
+  throw new ApiError(
+    403,
+    'page_not_allowed',
+    'Without API keys only pages of this machine may use this gateway: set NEARSIDE_API_KEYS, or serve the page from localhost.',
+  );
 }
 
 /** Pages served from this machine. A page from a file, or of a frame that is locked in, calls itself `null`, and may come from anywhere. */

@@ -68,7 +68,15 @@ describe('a page in a browser', () => {
     async (origin) => {
       const preflight = await ask(origin, edgeOnly());
       expect([preflight.status, preflight.headers.get('access-control-allow-origin')]).toEqual([405, null]);
-      expect((await send(edgeOnly(), '/v1/models', { headers: { origin } })).headers.get('access-control-allow-origin')).toBeNull();
+      const asked = [
+        await send(edgeOnly(), '/v1/models', { headers: { origin } }),
+        await chat(edgeOnly(), 'hello', {}, { headers: { origin } }),
+        await chat(edgeOnly(), 'hello', { stream: true }, { headers: { origin } }),
+      ];
+      for (const response of asked) {
+        expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([403, null]);
+        expect(await response.json()).toMatchObject({ error: { code: 'page_not_allowed' } });
+      }
     },
   );
 
