@@ -22,6 +22,9 @@ import type { Route } from './routing/types.ts';
 /** The models' date: that of this API, as no better one is known. Unix time, seconds. */
 const created = Date.UTC(2026, 10, 1) / 1000;
 
+/** Probes come every few seconds. Milliseconds. */
+const readinessLifetime = 1_000;
+
 export interface GatewayParts {
   config: Config;
   edge: EdgeDirectory | null;
@@ -37,6 +40,7 @@ export class NearsideGateway implements Gateway {
   readonly #parts: GatewayParts;
   readonly #placer: Placer;
   readonly #asker: Asker;
+  #found: { at: number; readiness: Readiness } | null = null;
 
   constructor(parts: GatewayParts) {
     const { config, edge, origins, difficultyOf } = parts;
@@ -121,7 +125,11 @@ export class NearsideGateway implements Gateway {
     return health(this.#parts.config, this.#parts.edge, this.#parts.origins);
   }
 
-  ready(): Promise<Readiness> {
-    return readiness(this.#parts.config, this.#parts.edge, this.#parts.origins);
+  /** Anybody may ask, without a key: what was found out counts for a moment, so that no crowd of them becomes one at the origins. */
+  async ready(): Promise<Readiness> {
+    if (this.#found && Date.now() - this.#found.at < readinessLifetime) return this.#found.readiness;
+    const found = await readiness(this.#parts.config, this.#parts.edge, this.#parts.origins);
+    this.#found = { at: Date.now(), readiness: found };
+    return found;
   }
 }

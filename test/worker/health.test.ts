@@ -1,5 +1,5 @@
 import { describe, expect, inject, it } from 'vitest';
-import { chat, edgeOnly, failure, originOnly, send, withOrigin } from './support.ts';
+import { chat, edgeOnly, environment, eventually, failure, originOnly, send, sendTo, withOrigin } from './support.ts';
 
 const json = async (response: Response): Promise<Record<string, unknown>> => ({
   status: response.status,
@@ -57,6 +57,26 @@ describe('/readyz', () => {
     const { status: actual, ...rest } = await json(await send(variables(), '/readyz'));
     expect(actual).toBe(status);
     expect(rest).toMatchObject(body);
+  });
+});
+
+describe('/readyz, asked by a crowd', () => {
+  it('asks the origin once a moment, and notices all the same when it is gone', async () => {
+    let asked = 0;
+    let status = 200;
+    const fetch = async () => {
+      asked++;
+      return new Response('{}', { status });
+    };
+    const pool = { model: 'm', modalities: ['text'], endpoints: [{ url: 'https://origin.example/v1', binding: 'ORIGIN_COUNTED' }] };
+    const settings = { NEARSIDE_DEV: '1', NEARSIDE_ORIGINS: JSON.stringify([pool]), EDGE_MODEL: undefined, ORIGIN_MONITOR: undefined };
+    const crowded = environment({ ...settings, ORIGIN_COUNTED: { fetch } } as Parameters<typeof environment>[0]);
+    const statuses = new Set<number>();
+    for (let i = 0; i < 20; i++) statuses.add((await sendTo(crowded, '/readyz')).status);
+    expect([...statuses]).toEqual([200]);
+    expect(asked).toBeLessThan(10);
+    status = 500;
+    await eventually('the origin is missed', async () => (await sendTo(crowded, '/readyz')).status === 503);
   });
 });
 
