@@ -19,8 +19,10 @@ export interface BuiltTokenizer {
 
 /** Makes the compact tokenizer of a pack. Throws a ModelError that says in a sentence what is not supported or wrong. */
 export function buildTokenizer(source: TokenizerSource): BuiltTokenizer {
-  const description = source.kind === 'hf' ? describeHf(source) : describeGguf(source);
+  const description = describe(source);
   const { tokens, merges, addedTokens, warnings } = description;
+  if (addedTokens.some(({ text }) => typeof text !== 'string'))
+    throw new ModelError('The tokenizer is damaged: an added token has no text.');
   const unsafe = addedTokens.find((token) => token.special && breakCharacter(token.text) === undefined);
   if (unsafe) throw new ModelError(`The control token "${unsafe.text}" looks like a word, and could not be told from a user's text.`);
 
@@ -51,6 +53,16 @@ export function buildTokenizer(source: TokenizerSource): BuiltTokenizer {
     merges: isRankId ? null : mergeTable(merges),
   });
   return { bytes, tokenCount: tokens.length, warnings };
+}
+
+/** Files have a number where a list or a text belongs only when they are damaged. */
+function describe(source: TokenizerSource): TokenizerDescription {
+  try {
+    return source.kind === 'hf' ? describeHf(source) : describeGguf(source);
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
+    throw new ModelError('The tokenizer is damaged: one of its parts is not of the kind it should be.', { cause });
+  }
 }
 
 function joinTokens(tokens: (Uint8Array | undefined)[]): { text: Uint8Array; offsets: Uint32Array } {

@@ -125,14 +125,19 @@ export function readGgufTokenizer(values: Map<string, GgufValue>): GgufTokenizer
   const tokens = get('tokens');
   if (!Array.isArray(tokens) || typeof get('model') !== 'string') return null;
   const id = (key: string) => (typeof get(key) === 'number' ? Number(get(key)) : null);
+  const list = (key: string) => {
+    const value = get(key) ?? null;
+    if (value !== null && !Array.isArray(value)) throw new ModelError(`The GGUF metadata is damaged: tokenizer.ggml.${key} is no list.`);
+    return value;
+  };
   const addBos = get('add_bos_token');
   return {
     kind: 'gguf',
     model: String(get('model')),
     pre: String(get('pre') ?? ''),
     tokens: tokens.map(String),
-    types: (get('token_type') as number[] | undefined) ?? tokens.map(() => 1),
-    merges: ((get('merges') as string[] | undefined) ?? []).map(String),
+    types: (list('token_type') as number[] | null) ?? tokens.map(() => 1),
+    merges: (list('merges') ?? []).map(String),
     eosId: id('eos_token_id'),
     bosId: id('bos_token_id'),
     addBos: typeof addBos === 'boolean' ? addBos : null,

@@ -139,6 +139,11 @@ describe('gguf', () => {
     ['different key/value heads', { 'llama.attention.head_count_kv': [2, 2, 1] }, /different numbers of key\/value heads/],
     ['part of a split model', { 'split.count': 3 }, /one part of several/],
     ['more layers than a list could name', { 'llama.block_count': 4_000_000_000 }, /4000000000 layers; a model may have 1 to 1000/],
+    [
+      'a number for the merges',
+      { 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.tokens': ['a'], 'tokenizer.ggml.merges': 7 },
+      /tokenizer\.ggml\.merges is no list/,
+    ],
     ['no layers', { 'llama.block_count': 0 }, /0 layers; a model may have 1 to 1000/],
     ['part of a layer', { 'llama.block_count': 1.5 }, /1\.5 layers/],
     ['an alignment to nothing', { 'general.alignment': 0 }, /damaged: its general\.alignment is 0/],

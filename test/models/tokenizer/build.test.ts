@@ -81,6 +81,10 @@ describe('building from tokenizer.json', () => {
     ],
     ['a merge of unknown tokens', hfSource({}, { merges: ['a b', 'ab c'] }), '"ab c" uses a token'],
     ['a vocabulary without bytes', hfSource({}, { vocab: { word: 0 }, merges: [] }), 'no tokens for single bytes'],
+    ['a number for the merges', hfSource({}, { merges: 7 }), 'The tokenizer is damaged'],
+    ['nothing for a merge', hfSource({}, { merges: [null] }), 'The tokenizer is damaged'],
+    ['a number for the added tokens', hfSource({ added_tokens: 7 }), 'The tokenizer is damaged'],
+    ['an added token without a text', hfSource({ added_tokens: [{ id: 257, content: 7 }] }), 'an added token has no text'],
     ['text that is not JSON', { kind: 'hf' as const, tokenizerJson: '{', tokenizerConfig: null }, 'tokenizer.json is not valid JSON'],
   ])('refuses %s', (_name, source, message) => {
     expect(() => buildTokenizer(source)).toThrow(message);
