@@ -6,7 +6,7 @@ import { DeployError } from '../../scripts/deploy/deploy-error.ts';
 import { explain } from '../../scripts/deploy/explain.ts';
 import type { WranglerConfig } from '../../scripts/deploy/wrangler-config.ts';
 
-/** An account in memory that holds to the rules a deployment depends on: no Worker may refer to one, or to a bucket, that is not there. */
+/** An account in memory that holds to the rules a deployment depends on: no Worker may refer to one, or to a bucket, that is not there, nor one go that another refers to. */
 export interface SimulatedAccount extends Account {
   scripts: Map<string, { config: WranglerConfig; secrets: Map<string, string> }>;
   buckets: Map<string, Map<string, Uint8Array>>;
@@ -46,7 +46,12 @@ export function simulateAccount(): SimulatedAccount {
         scripts.set(name, { config, secrets: stored });
       });
     },
-    deleteScript: (name) => change(`delete ${name}`, () => void scripts.delete(name)),
+    async deleteScript(name) {
+      const refers = ({ config }: { config: WranglerConfig }) =>
+        config.durable_objects?.bindings.some(({ script_name }) => script_name === name) ?? false;
+      if ([...scripts.values()].some(refers)) throw explain(`Removing ${name}`, { status: 400, code: 10064, message: '' });
+      await change(`delete ${name}`, () => void scripts.delete(name));
+    },
     listSecrets: async (name) => [...(scripts.get(name)?.secrets.keys() ?? [])],
     putSecret: (name, secret, value) => change(`secret ${secret}`, () => void scripts.get(name)!.secrets.set(secret, value)),
     hasBucket: async (name) => buckets.has(name),

@@ -189,7 +189,7 @@ describe('what comes after', () => {
       if (change.includes('-stage-')) throw explain(change, { status: 503, code: 0, message: '' });
       return null;
     };
-    account.scripts.set('other', account.scripts.get('nearside')!);
+    account.scripts.set('other', { config: {}, secrets: new Map() });
     await expect(destroy('nearside', account, say)).rejects.toThrow('503');
     expect(account.scripts.has('nearside')).toBe(false);
     account.fault = () => null;
