@@ -25,6 +25,11 @@ describe('API keys', () => {
     }
   });
 
+  it("calls a wrong key by OpenAI's words, by which LiteLLM tells it from a bad request", async () => {
+    const response = await send(await withKeys(), '/v1/models', bearer('third-key'));
+    expect(await response.json()).toMatchObject({ error: { message: expect.stringContaining('Incorrect API key provided') } });
+  });
+
   it('checks the key before it reads the body', async () => {
     const response = await send(await withKeys(), '/v1/chat/completions', { method: 'POST', body: 'not JSON' });
     expect(response.status).toBe(401);

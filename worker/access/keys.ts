@@ -24,7 +24,9 @@ export async function authorize(authorization: string | null, access: Config['ac
   const before = accepted.get(key);
   if (before !== undefined) return before;
   const digest = await sha256(new TextEncoder().encode(key));
-  if (!isKnown(digest, access.keyDigests)) throw unauthorized('invalid_api_key', 'The API key is not valid here.');
+  // OpenAI's words: LiteLLM tells a wrong key from a bad request by them alone.
+  if (!isKnown(digest, access.keyDigests))
+    throw unauthorized('invalid_api_key', 'Incorrect API key provided: it is none of those that this gateway accepts.');
   const name = await callerName(digest);
   accepted.set(key, name);
   return name;

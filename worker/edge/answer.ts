@@ -41,9 +41,13 @@ export function preparePrompt(engine: Engine, request: EdgeRequest): Prompt {
     });
   const { ids, thinking } = encode(engine, request);
   if (ids.length > limit) {
-    throw new RefusalError('prompt_too_long', `The prompt has ${ids.length} tokens; the edge model takes ${limit} here.`, {
-      promptTokens: ids.length,
-    });
+    throw new RefusalError(
+      'prompt_too_long',
+      `The prompt has ${ids.length} tokens, and this model's maximum context length is ${limit} tokens here.`,
+      {
+        promptTokens: ids.length,
+      },
+    );
   }
   if (ids.length === 0)
     throw new RefusalError('bad_request', 'The chat template makes an empty prompt of these messages.', { promptTokens: 0 });

@@ -49,7 +49,8 @@ export function refusedByEdge(model: string, refusal: Refusal, limits: Limits, a
 
 export function promptTooLong(model: string, tokens: number | null, limits: Limits, autoModel: string): Nowhere {
   const length = tokens === null ? 'is too long' : `has ${tokens} tokens, too many`;
-  const message = `The prompt ${length} for the edge model ${model}, which takes at most ${limits.edgeMaxPromptTokens} here; shorten it, or use ${autoModel}.`;
+  // By OpenAI's words for it, and not by the code, LiteLLM knows a prompt that it may send to a model with more room.
+  const message = `The prompt ${length} for the edge model ${model}: this model's maximum context length is ${limits.edgeMaxPromptTokens} tokens here; shorten it, or use ${autoModel}.`;
   return refused('context_length_exceeded', message, 'messages');
 }
 
