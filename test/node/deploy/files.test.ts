@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { createNodeEdgeServer } from '../../../scripts/edge-node/place.ts';
+import { parseEdgeConfig } from '../../../worker/edge/config.ts';
 
 const DEPLOY = join(import.meta.dirname, '../../../deploy');
 
@@ -55,6 +57,14 @@ describe('deploy/', () => {
     );
     expect(found).toEqual([]);
   });
+});
+
+it('the chart scales by figures that the engine tells', async () => {
+  const template = readFileSync(join(DEPLOY, 'helm/nearside/templates/autoscaling.yaml'), 'utf8');
+  const figures = Array.from(/range .* := dict (.*) \}\}/.exec(template)![1]!.matchAll(/"(\w+)"/g), ([, name]) => name!);
+  expect(figures).toContain('queued');
+  const status: object = await createNodeEdgeServer(join(DEPLOY, '../models/demo/pack'), parseEdgeConfig({}), 1).status();
+  expect(status).toMatchObject(Object.fromEntries(figures.map((name) => [name, expect.any(Number)])));
 });
 
 describe('the compose file', () => {
