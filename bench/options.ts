@@ -53,6 +53,9 @@ export function choiceOption(name: string, text: string, choices: readonly strin
 
 /** Runs a command; where it was called wrongly, says so in one sentence and sets the exit code. Other errors pass. @param help how to see what it takes */
 export async function runOrTell(help: string, work: () => Promise<void>): Promise<void> {
+  // So that what was started in groups of its own is told to end, too.
+  process.once('SIGINT', () => process.exit(130));
+  process.once('SIGTERM', () => process.exit(143));
   try {
     await work();
   } catch (error) {

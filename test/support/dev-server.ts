@@ -44,8 +44,12 @@ export async function startDevServer(args: string[] = [], options: { cwd?: strin
   child.stderr.on('data', (chunk) => (text += chunk));
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const url = `http://127.0.0.1:${port}`;
+  // A group of its own gets no Ctrl-C from the terminal of a benchmark.
+  const interrupt = () => process.kill(-child.pid!, 'SIGINT');
+  process.once('exit', interrupt);
+  exited.then(() => process.off('exit', interrupt));
   const stop = async () => {
-    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGINT');
+    if (child.exitCode === null && child.signalCode === null) interrupt();
     const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), 15_000);
     const code = await exited;
     clearTimeout(timer);
