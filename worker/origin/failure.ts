@@ -61,6 +61,9 @@ const errorBodyMs = 250;
 /** Statuses that tell the client something about its own request, and pass as they are. */
 const clientErrors = new Set([400, 409, 413, 415, 422]);
 
+/** llama-server answers 500 to an image for a model that sees none. Taken for a failure it was asked for three times, and then the endpoint was left out. */
+const unreadMedia = /\b(?:image|audio|video) input is not supported/;
+
 /**
  * What an unsuccessful response of the origin means here. A client must not take the gateway's own trouble (a wrong key, a wrong URL) for its own, so those
  * become 502.
@@ -70,6 +73,8 @@ export async function errorOfResponse(response: Response, adapter: Adapter): Pro
   const said = adapter.error(parseErrorBody(await errorText(response)), status);
   const pauseMs = pauseOf(response.headers);
   if (clientErrors.has(status)) return refusedRequest(status, said);
+  if (unreadMedia.test(said.message ?? ''))
+    return new ApiError(400, 'unsupported_modality', `The origin cannot read this: ${said.message}`, { param: 'messages' });
   if (status === 401 || status === 403) {
     const message = 'The origin does not accept this gateway: its operator must check NEARSIDE_ORIGIN_KEY.';
     return new OriginFailure('wrong', 502, 'origin_auth_failed', message);

@@ -109,8 +109,10 @@ function decideEdgeOnly(features: Features, edge: EdgeEstimate & { model: string
   if (policy.routes === 'origin') return notAllowed(model, 'origin_only', autoModel);
   const obstacle = features.obstacles[0];
   if (obstacle) {
-    const start = obstacle.reason === 'not_text' ? 'reads and writes text only, not' : 'does not support';
-    const message = `The edge model ${model} ${start} ${obstacle.param} as given; leave it out, or use ${autoModel} or an origin model.`;
+    const { param, reason } = obstacle;
+    const what =
+      reason === 'not_text' ? `takes and gives text only, not ${param.replace(/\.type$/, '')}` : `does not support ${param} as given`;
+    const message = `The edge model ${model} ${what}; leave it out, or use ${autoModel} or an origin model.`;
     return refused('unsupported_parameter', message, obstacle.param);
   }
   if (features.maxTokens !== null && features.maxTokens > limits.edgeMaxTokens) {

@@ -32,6 +32,21 @@ describe('errorOfResponse', () => {
   });
 });
 
+describe('llama-server', () => {
+  it('that cannot see, and answers 500 to an image, is well: the request is at fault', async () => {
+    const message = 'image input is not supported - hint: if this is unexpected, you may need to provide the mmproj';
+    const body = JSON.stringify({ error: { code: 500, message, type: 'server_error' } });
+    for (const adapter of [adapters['llama-server'], adapters.openai]) {
+      const error = await errorOfResponse(new Response(body, { status: 500 }), adapter);
+      expect(error).not.toBeInstanceOf(OriginFailure);
+      expect([error.status, error.body().error]).toEqual([
+        400,
+        { message: expect.stringContaining(message), type: 'invalid_request_error', param: 'messages', code: 'unsupported_modality' },
+      ]);
+    }
+  });
+});
+
 describe('pauseOf', () => {
   it.each<[string, Record<string, string>, number | null]>([
     ['seconds', { 'retry-after': '17' }, 17_000],

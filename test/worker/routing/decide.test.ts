@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { decide } from '../../../worker/routing/decide.ts';
 import type { Estimates } from '../../../worker/routing/estimates.ts';
 import { policyOf } from '../../../worker/routing/policies.ts';
-import type { Decision, Features, Obstacle, Refusal } from '../../../worker/routing/types.ts';
+import type { Decision, Features, Nowhere, Obstacle, Refusal } from '../../../worker/routing/types.ts';
 import { edgeEstimate, estimates, failing, limits, originEstimate, plain } from './estimates.ts';
 
 const policy = policyOf('balanced', limits);
@@ -104,6 +104,13 @@ describe('the edge model by its name', () => {
     ['down', {}, edgeRefused('model_unavailable', [origin]), '503 model_unavailable'],
   ])('%s', (_, features, state, expected) => {
     expect(short(decide({ ...plain, model: 'small', ...features }, state, policy))).toBe(expected);
+  });
+
+  it('says of an image that it is one too many, and not that its type is', () => {
+    const asked = { ...plain, model: 'small', ...obstacle('not_text', 'messages[0].content[1].type') };
+    const { message, param } = decide(asked, both, policy) as Nowhere;
+    expect(message).toContain('text only, not messages[0].content[1];');
+    expect(param).toBe('messages[0].content[1].type');
   });
 
   it('names the parameter and the limit', () => {
