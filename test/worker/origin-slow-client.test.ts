@@ -20,21 +20,47 @@ function endlessOrigin() {
   return { fetch, tokens: () => tokens, calledOff: () => signal?.aborted };
 }
 
-const moment = () => new Promise((resolve) => setTimeout(resolve, 100));
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-it('the origin is read as fast as the client reads, and no further', async () => {
+/** What a client reads of an endless answer. */
+async function asked(timeouts: object = {}) {
   const origin = endlessOrigin();
-  const pools = [{ model: 'pool', endpoints: [{ url: 'http://endless.internal/v1', binding: 'ORIGIN_ENDLESS' }] }];
-  const gateway = environment({ ...withPools(pools), ORIGIN_ENDLESS: origin } as unknown as Env);
+  const endpoints = [{ url: 'http://endless.internal/v1', binding: 'ORIGIN_ENDLESS' }];
+  const gateway = environment({ ...withPools([{ model: 'pool', endpoints, timeouts }]), ORIGIN_ENDLESS: origin } as unknown as Env);
   const response = await chatWith(gateway, 'hello', { model: 'pool', stream: true });
   const reader = response.body!.getReader();
+  /** Reads on to a token; answers all that it has read. */
+  const readTo = async (token: number) => {
+    let text = '';
+    while (!text.includes(`"t${token} "`)) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      text += new TextDecoder().decode(value);
+    }
+    return text;
+  };
+  return { origin, reader, readTo };
+}
+
+it('the origin is read as fast as the client reads, and no further', async () => {
+  const { origin, reader, readTo } = await asked();
   for (const wanted of [5, 50, 500]) {
-    for (let text = ''; !text.includes(`"t${wanted} "`); ) text = new TextDecoder().decode((await reader.read()).value);
-    await moment();
+    await readTo(wanted);
+    await sleep(100);
     expect(origin.tokens()).toBeGreaterThan(wanted);
     expect(origin.tokens()).toBeLessThan(wanted + 10);
   }
   await reader.cancel();
-  await moment();
+  await sleep(100);
   expect(origin.calledOff()).toBe(true);
+});
+
+it('a pause that the client makes is not taken for one of the origin', async () => {
+  const { reader, readTo } = await asked({ idle_ms: 500 });
+  await readTo(5);
+  await sleep(1200);
+  const text = await readTo(50);
+  expect(text).toContain('"t50 "');
+  expect(text).not.toContain('error');
+  await reader.cancel();
 });
