@@ -64,6 +64,7 @@ function expected([script, outcome]: [string, string], policy: string, mode: Mod
   return late && policy === 'another endpoint' ? outcome : 'complete';
 }
 
+/** What workerd prints of lost connections as uncaught is of the test runner's way to the network: the deployed bundle under `workerd serve` prints nothing of the kind. */
 const unhandled: unknown[] = [];
 const note = (event: Event) => unhandled.push((event as PromiseRejectionEvent).reason);
 beforeAll(() => addEventListener('unhandledrejection', note));
