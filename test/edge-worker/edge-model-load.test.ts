@@ -83,7 +83,7 @@ describe('memory', () => {
       expect(long).toMatchObject({
         accepted: false,
         refused: 'prompt_too_long',
-        message: expect.stringContaining(`takes ${contextLength! - 1} `),
+        message: expect.stringContaining(`length is ${contextLength! - 1} tokens`),
       });
     });
   });
