@@ -41,8 +41,22 @@ export function fileOption(name: string, path: string): string {
 
 /** The folder of a pack. Throws `UsageError` where there is none. */
 export function packOption(name: string, path: string): string {
+  return packFolder(path, `--${name}: `);
+}
+
+/** The same as an argument without a name. */
+export function packFolder(path: string, before = ''): string {
   if (existsSync(join(path, 'manifest.json'))) return path;
-  throw new UsageError(`--${name}: ${path} is not a pack: it has no manifest.json.`);
+  throw new UsageError(`${before}${path} is not a pack: it has no manifest.json.`);
+}
+
+/** A file that has to be fetched first. Throws `UsageError` with what `find` says of the way to get it. */
+export function fetched(find: () => string): string {
+  try {
+    return find();
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }
 
 /** One of several words. Throws `UsageError` for another. */

@@ -10,7 +10,7 @@ import { benchPack } from './engine/model-files.ts';
 import { grid } from './engine/table.ts';
 import { ROOT } from './engine/workerd.ts';
 import { machine } from './machine.ts';
-import { numberOption, UsageError } from './options.ts';
+import { fetched, numberOption, packFolder, UsageError } from './options.ts';
 import { Comparison } from './quality/comparison.ts';
 
 const HELP = `Usage: npm run bench -- quality [[PACK_F32] PACK...] [--text FILE]... [--tokens N] [--json FILE]
@@ -45,9 +45,11 @@ async function open(folder: string) {
 
 /** The reference first. */
 async function packsToCompare(given: string[]): Promise<string[]> {
+  for (const folder of given) packFolder(folder);
   if (given.length > 1) return given;
-  const folders = given.length === 1 ? given : [await benchPack(smollm2Gguf(), 'q8_0'), await benchPack(smollm2Gguf(), 'q4_0')];
-  return [await benchPack(smollm2Gguf(), 'f32'), ...folders];
+  const gguf = fetched(smollm2Gguf);
+  const folders = given.length === 1 ? given : [await benchPack(gguf, 'q8_0'), await benchPack(gguf, 'q4_0')];
+  return [await benchPack(gguf, 'f32'), ...folders];
 }
 
 /** Windows of consecutive tokens, the last one dropped when it is short. */

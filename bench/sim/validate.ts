@@ -6,6 +6,7 @@ import { smollm2Gguf } from '../../test/support/smollm2.ts';
 import { decide } from '../../worker/routing/decide.ts';
 import { policyOf } from '../../worker/routing/policies.ts';
 import { machine, median } from '../machine.ts';
+import { fetched } from '../options.ts';
 import { everyCore, pinTo } from '../pin.ts';
 import { exponential, generator } from '../random.ts';
 import { ask, measureRates, type Rates, type Seen, type Target } from './measure.ts';
@@ -49,7 +50,7 @@ interface Compared {
  */
 export async function validate({ pack, requests, json }: { pack: string | null; requests: number; json: string | null }): Promise<void> {
   const [loadBefore] = loadavg();
-  const llama = await onCore(1, () => startLlamaServer(smollm2Gguf(), { slots: 4, context: 1024 }));
+  const llama = await onCore(1, () => startLlamaServer(fetched(smollm2Gguf), { slots: 4, context: 1024 }));
   const variables = [
     `NEARSIDE_ORIGIN_URL:${llama.url}/v1`,
     `NEARSIDE_ORIGIN_MODEL:${LLAMA_SERVER_MODEL}`,
