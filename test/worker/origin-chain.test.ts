@@ -1,5 +1,17 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { attemptsAtOrigins, chat, dataOf, endpoint, environment, eventually, failure, seenByOrigin, sendTo, withPools } from './support.ts';
+import {
+  attemptsAtOrigins,
+  chat,
+  chatWith,
+  dataOf,
+  endpoint,
+  environment,
+  eventually,
+  failure,
+  seenByOrigin,
+  sendTo,
+  withPools,
+} from './support.ts';
 
 const tagged = (id: string) => ({ headers: { 'x-request-id': id } });
 
@@ -240,5 +252,21 @@ describe('a list in KV', () => {
     later(11_000);
     await eventually('it is told', async () => (await problem()) === 'KV is down');
     expect(await models(gateway)).toEqual(['good']);
+    Object.assign(store, { text: list('good'), fail: false });
+    later(11_000);
+    await eventually('nothing is wrong any more', async () => (await problem()) === undefined);
+  });
+
+  it('that could not be read yet may have an origin all the same: clients may ask again', async () => {
+    const store: { text: string | null; fail?: boolean } = { text: null, fail: true };
+    const gateway = environment({ ...withPools([]), ORIGINS: kv(store) as unknown as KVNamespace });
+    const ask = () => chatWith(gateway, 'hello', { tools: [{ type: 'function', function: { name: 'f' } }] });
+    const unread = await ask();
+    expect(unread.headers.get('x-should-retry')).toBe(null);
+    expect(unread.headers.get('retry-after')).toBe('10');
+    expect(await failure(unread)).toMatchObject({ status: 503, code: 'no_route' });
+    store.fail = false;
+    later(11_000);
+    await eventually('there is none for good', async () => (await ask()).headers.get('x-should-retry') === 'false');
   });
 });

@@ -22,6 +22,8 @@ export interface Placement {
   features: Features;
   estimates: Estimates;
   chosen: Chosen;
+  /** The stored list of origins could not be read: there may be one after all. */
+  originsUnread: boolean;
   /** As it was first decided: the pool that could have been asked, and whether either route could, as far as known. */
   first: { pool: string | null; free: boolean };
   /** Some route was asked in vain: times from now on say little about rates. */
@@ -33,6 +35,9 @@ export interface Placement {
   /** The route that the response's headers name, once it has begun. */
   committed: Route | null;
 }
+
+/** The list of origins is read anew after so long, seconds. */
+const retryAfterUnread = 10;
 
 /** Why a route did not answer, and what the next decision goes by. */
 export interface Refused {
@@ -76,10 +81,11 @@ export class Placer {
     const escalatedEarlier = await escalations.includes(call.caller, request.body.messages);
     const known = { ...plain, escalatedEarlier, previousRoute: knowledge.previousRoute(asker, now) };
     const features = { ...known, difficulty: await this.#difficulty(request, known, estimates, policy) };
-    const chosen = choose(features, estimates, policy);
+    const originsUnread = origins.problem !== null;
+    const chosen = choose({ features, estimates, policy, originsUnread });
     const first = { pool: chosen.expected.origin?.model ?? null, free: isFree(features, chosen, policy.limits) };
     const untouched = { disturbed: false, originTime: null, counted: false, committed: null };
-    return { request, call, policy, features, estimates, chosen, first, ...untouched };
+    return { request, call, policy, features, estimates, chosen, originsUnread, first, ...untouched };
   }
 
   /** Asked only where the answer matters. */
@@ -110,7 +116,7 @@ export function placeAgain(placement: Placement, { refusal, failures, asAuto }: 
   placement.estimates = { edge: edge && { ...edge, refusal: known }, origins, answer };
   if (asAuto) placement.features = { ...placement.features, model: autoModel };
   placement.disturbed = true;
-  placement.chosen = choose(placement.features, placement.estimates, placement.policy);
+  placement.chosen = choose(placement);
 }
 
 /**
@@ -119,12 +125,12 @@ export function placeAgain(placement: Placement, { refusal, failures, asAuto }: 
  * @returns whether the edge is still chosen
  */
 export function placeExactly(placement: Placement, { promptTokens, cachedTokens }: EdgeStart): boolean {
-  const { features, estimates, policy, chosen } = placement;
+  const { features, estimates, chosen } = placement;
   // Without a choice there is nothing to decide.
   if (!chosen.runnerUp || !estimates.edge) return true;
   placement.features = { ...features, promptTokens, cachedTokens, previousRoute: 'edge' };
   placement.estimates = { ...estimates, edge: begun(estimates.edge) };
-  placement.chosen = choose(placement.features, placement.estimates, policy);
+  placement.chosen = choose(placement);
   return placement.chosen.route === 'edge';
 }
 
@@ -132,13 +138,19 @@ function begun(edge: EdgeEstimate): EdgeEstimate {
   return { ...edge, queued: 0, running: Math.min(edge.running, Math.max(0, edge.slots - 1)), warmth: 1 };
 }
 
-function choose(features: Features, estimates: Estimates, policy: Policy): Chosen {
+function choose({
+  features,
+  estimates,
+  policy,
+  originsUnread,
+}: Pick<Placement, 'features' | 'estimates' | 'policy' | 'originsUnread'>): Chosen {
   const decision = decide(features, estimates, policy);
   if (decision.route !== 'none') return decision;
+  const mayPass = originsUnread && isForGood(decision);
   throw new ApiError(decision.status, decision.code, decision.message, {
     param: decision.param,
-    retryAfter: decision.retryAfter,
-    headers: { 'x-nearside-reason': decision.reasons.join(', '), ...(isForGood(decision) && noRetry) },
+    retryAfter: mayPass ? retryAfterUnread : decision.retryAfter,
+    headers: { 'x-nearside-reason': decision.reasons.join(', '), ...(isForGood(decision) && !mayPass && noRetry) },
   });
 }
 

@@ -167,7 +167,10 @@ export class OriginDirectory {
   async #read(stored: () => Promise<string | null>): Promise<void> {
     try {
       const text = await stored();
-      if (text === this.#text) return;
+      if (text === this.#text) {
+        this.#problem = null;
+        return;
+      }
       const { parse, pools, region } = this.#sources;
       // What was learnt about endpoints that stay is kept.
       const known = this.#pools.flatMap((pool) => pool.endpoints);
