@@ -125,9 +125,12 @@ export class NearsideGateway implements Gateway {
     return health(this.#parts.config, this.#parts.edge, this.#parts.origins);
   }
 
-  /** Anybody may ask, without a key: what was found out counts for a moment, so that no crowd of them becomes one at the origins. */
+  /** Anybody may ask, without a key: what was found out counts for a moment, so that no crowd of them, but for the very first, becomes one at the origins. */
   async ready(): Promise<Readiness> {
-    if (this.#found && Date.now() - this.#found.at < readinessLifetime) return this.#found.readiness;
+    const last = this.#found;
+    if (last && Date.now() - last.at < readinessLifetime) return last.readiness;
+    // One finds out; who asks meanwhile gets what was known before, as what one request waits for is closed to others.
+    if (last) last.at = Date.now();
     const found = await readiness(this.#parts.config, this.#parts.edge, this.#parts.origins);
     this.#found = { at: Date.now(), readiness: found };
     return found;
