@@ -65,8 +65,12 @@ export function createFetchServer(handler: FetchHandler, options: ServeOptions):
   return tls ? createTlsServer(tls, listener) : createServer(listener);
 }
 
-/** What a request line asks for: a path, which may begin with two slashes and is no host then, or a whole URL. Null for one that cannot be read. */
-const targetOf = (target: string): URL | null => URL.parse(target.startsWith('/') ? `${HOST}${target}` : target, HOST);
+/** What a request line asks for: a path, which may begin with two slashes and is no host then, or a whole URL. Null for one that cannot be read, or that has credentials. */
+function targetOf(target: string): URL | null {
+  const url = URL.parse(target.startsWith('/') ? `${HOST}${target}` : target, HOST);
+  // No Request can be made of them, and what it says of that would quote them.
+  return url?.username || url?.password ? null : url;
+}
 
 async function answer(handler: FetchHandler, target: URL, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
   const gone = new AbortController();

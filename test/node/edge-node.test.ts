@@ -5,6 +5,8 @@ import { type AddressInfo, connect } from 'node:net';
 import { json, text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readJson } from '../../routes/body.ts';
+import type { ApiError } from '../../routes/errors.ts';
 import { Drain } from '../../scripts/edge-node/drain.ts';
 import { createFetchServer } from '../../scripts/edge-node/http.ts';
 import { createNodeEdgeServer } from '../../scripts/edge-node/place.ts';
@@ -175,28 +177,47 @@ describe('npm run edge-node', () => {
     server.close();
   });
 
-  it('takes the rest of a body that nobody reads, so that a client which writes all of it first gets its refusal, and can go on', async () => {
-    const handler = async (request: Request) => new Response(null, { status: request.method === 'POST' ? 413 : 200 });
-    const server = createFetchServer(handler, { key: null, onError: (error) => expect.unreachable(String(error)) });
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-    const body = Buffer.alloc(20_000_000, 'x');
-    socket.write(`POST / HTTP/1.1\r\nhost: here\r\ncontent-length: ${body.length}\r\n\r\n`);
-    // Not read before it is written, as a client that blocks would have it.
-    await new Promise<void>((done, fail) => {
-      socket.once('close', () => fail(new Error('The connection was closed before the body was written.')));
-      socket.write(body, () => done());
-    });
-    socket.write('GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n');
-    expect((await text(socket)).match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
-    server.close();
-  });
+  it.each([
+    ['nobody reads', 'content-length: 20000000', '', async () => {}],
+    [
+      'was read in part, its length unknown',
+      'transfer-encoding: chunked',
+      '1312d00\r\n',
+      (request: Request) => readJson(request, 1_000_000),
+    ],
+  ])(
+    'takes the rest of a body that %s, so that a client which writes all of it first gets its refusal, and can go on',
+    async (_, header, before, read) => {
+      const handler = async (request: Request) => {
+        if (request.method !== 'POST') return new Response();
+        const error = await read(request).then(
+          () => null,
+          (thrown: ApiError) => thrown,
+        );
+        return new Response(null, { status: error?.status ?? 413 });
+      };
+      const server = createFetchServer(handler, { key: null, onError: (error) => expect.unreachable(String(error)) });
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+      const body = Buffer.alloc(20_000_000, 'x');
+      socket.write(`POST / HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n${header}\r\n\r\n${before}`);
+      // Not read before it is written, as a client that blocks would have it.
+      await new Promise<void>((done, fail) => {
+        socket.once('close', () => fail(new Error('The connection was closed before the body was written.')));
+        socket.write(body, () => done());
+      });
+      socket.write(`${before && '\r\n0\r\n\r\n'}GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n`);
+      expect((await text(socket)).match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
+      server.close();
+    },
+  );
 
   it.each<[string, number, string | null]>([
     ['//[', 200, '//['],
     ['//v1/models', 200, '//v1/models'],
     ['http://other/v1/models', 200, '/v1/models'],
     ['http://other:99999/', 400, null],
+    ['http://a:b@other/v1/models', 400, null],
   ])('takes %s for a path, or for nothing it could answer', async (path, status, seen) => {
     const errors: unknown[] = [];
     const handler = async ({ url }: Request) => new Response(new URL(url).pathname);
