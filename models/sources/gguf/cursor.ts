@@ -73,6 +73,7 @@ export class GgufCursor {
 
   async #array(): Promise<GgufValue[]> {
     const type = await this.u32();
+    if (type === ARRAY) throw new ModelError(`${this.#file.name} has lists of lists in its header, which are not supported.`);
     const length = await this.count();
     this.#valuesLeft -= length;
     if (this.#valuesLeft < 0)

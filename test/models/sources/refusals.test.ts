@@ -181,18 +181,31 @@ describe('gguf', () => {
     await expect(openSource(file)).rejects.toThrow(message);
   });
 
+  /** The beginning of a file whose only metadata is an array of `length` values of `type`. */
+  const arrayOf = (type: number, length: bigint): Buffer => {
+    const bytes = Buffer.alloc(24 + 8 + 1 + 4 + 4 + 8);
+    bytes.write('GGUF');
+    bytes.writeUInt32LE(3, 4);
+    bytes.writeBigUInt64LE(1n, 16);
+    bytes.writeBigUInt64LE(1n, 24);
+    bytes.write('a', 32);
+    bytes.writeUInt32LE(9, 33);
+    bytes.writeUInt32LE(type, 37);
+    bytes.writeBigUInt64LE(length, 41);
+    return bytes;
+  };
+
   test('an array with more values than any vocabulary has, though the file has them', async () => {
-    const header = Buffer.alloc(24);
-    header.write('GGUF');
-    header.writeUInt32LE(3, 4);
-    header.writeBigUInt64LE(1n, 16);
-    const array = Buffer.alloc(8 + 1 + 4 + 4 + 8);
-    array.writeBigUInt64LE(1n);
-    array.write('a', 8);
-    array.writeUInt32LE(9, 9);
-    array.writeBigUInt64LE(1n << 24n, 17);
-    writeFileSync(file, Buffer.concat([header, array, Buffer.alloc(1 << 24)]));
+    writeFileSync(file, Buffer.concat([arrayOf(0, 1n << 24n), Buffer.alloc(1 << 24)]));
     await expect(openSource(file)).rejects.toThrow('model.gguf is damaged: its header has arrays of more than 8388608 values.');
+  });
+
+  test('arrays in arrays, which may be nested as deeply as the file is long', async () => {
+    const inner = Buffer.alloc(12);
+    inner.writeUInt32LE(9);
+    inner.writeBigUInt64LE(1n, 4);
+    writeFileSync(file, Buffer.concat([arrayOf(9, 1n), ...Array<Buffer>(100_000).fill(inner)]));
+    await expect(openSource(file)).rejects.toThrow('model.gguf has lists of lists in its header, which are not supported.');
   });
 
   test('a version other than 3', async () => {
