@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startDevServer } from '../test/support/dev-server.ts';
 import { describeMachine, machine } from './machine.ts';
-import { numberOption, packOption, UsageError } from './options.ts';
+import { exitOnSignals, numberOption, packOption, UsageError } from './options.ts';
 
 const HELP = `Usage: npm run bench -- demo [--model PACK_DIR] [--url URL] [--limit N] [--wrong] [--json FILE]
 
@@ -46,7 +46,7 @@ const read = (file: string): Example[] =>
 
 async function edgeModel(url: string): Promise<string> {
   const response = await fetch(`${url}/v1/models`).catch(() => {
-    throw new UsageError(`--url: nobody answers at ${url}.`);
+    throw new UsageError(`Nobody answers at ${url} (--url).`);
   });
   const { data } = (await response.json()) as { data: { id: string }[] };
   const model = data.find(({ id }) => id !== 'nearside-auto');
@@ -133,6 +133,7 @@ export async function run(args: string[]): Promise<void> {
   const model = packOption('model', values.model);
   const on = machine();
   console.log(describeMachine(on));
+  exitOnSignals();
   const server = values.url === undefined ? await startDevServer(['--model', model]) : null;
   try {
     const started = performance.now();

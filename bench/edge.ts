@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { createParser } from 'eventsource-parser';
 import { type DevServer, startDevServer } from '../test/support/dev-server.ts';
 import { describeMachine, machine, median, quantile } from './machine.ts';
-import { numberOption, packOption } from './options.ts';
+import { exitOnSignals, numberOption, packOption } from './options.ts';
 
 const HELP = `Usage: npm run bench -- edge [--model PACK_DIR]... [--runs N] [--json FILE]
 
@@ -133,6 +133,7 @@ async function measure(pack: string | null, runs: number): Promise<Report> {
       v,
     ]),
   ];
+  exitOnSignals();
   const server = await startDevServer(args);
   try {
     const { data } = (await (await fetch(`${server.url}/v1/models`)).json()) as { data: { id: string }[] };

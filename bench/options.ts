@@ -65,11 +65,17 @@ export function choiceOption(name: string, text: string, choices: readonly strin
   throw new UsageError(`--${name} must be ${choices.join(' or ')}, and "${text}" is not.`);
 }
 
-/** Runs a command; where it was called wrongly, says so in one sentence and sets the exit code. Other errors pass. @param help how to see what it takes */
-export async function runOrTell(help: string, work: () => Promise<void>): Promise<void> {
-  // So that what was started in groups of its own is told to end, too.
+/**
+ * Has signals end this process by `exit`, so that what was started in groups of its own is told to end, too. Not for what computes without a pause: it would hear no signal, and
+ * one that nobody handles ends it at once.
+ */
+export function exitOnSignals(): void {
   process.once('SIGINT', () => process.exit(130));
   process.once('SIGTERM', () => process.exit(143));
+}
+
+/** Runs a command; where it was called wrongly, says so in one sentence and sets the exit code. Other errors pass. @param help how to see what it takes */
+export async function runOrTell(help: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {

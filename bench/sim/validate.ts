@@ -6,7 +6,7 @@ import { smollm2Gguf } from '../../test/support/smollm2.ts';
 import { decide } from '../../worker/routing/decide.ts';
 import { policyOf } from '../../worker/routing/policies.ts';
 import { machine, median } from '../machine.ts';
-import { fetched } from '../options.ts';
+import { exitOnSignals, fetched } from '../options.ts';
 import { everyCore, pinTo } from '../pin.ts';
 import { exponential, generator } from '../random.ts';
 import { ask, measureRates, type Rates, type Seen, type Target } from './measure.ts';
@@ -49,6 +49,7 @@ interface Compared {
  * Sets a failing exit code where they differ by more than a quarter.
  */
 export async function validate({ pack, requests, json }: { pack: string | null; requests: number; json: string | null }): Promise<void> {
+  exitOnSignals();
   const [loadBefore] = loadavg();
   const llama = await onCore(1, () => startLlamaServer(fetched(smollm2Gguf), { slots: 4, context: 1024 }));
   const variables = [

@@ -61,7 +61,7 @@ it.each([
   ['bench/index.ts', ['pipeline', '--pack', 'nowhere'], '--pack: nowhere is not a pack'],
   ['bench/index.ts', ['quality', 'nowhere'], 'nowhere is not a pack'],
   ['bench/index.ts', ['own-server', '--runtime', 'deno'], '--runtime must be workerd or node, and "deno" is not.'],
-  ['bench/index.ts', ['demo', '--url', 'http://127.0.0.1:1'], '--url: nobody answers at http://127.0.0.1:1.'],
+  ['bench/index.ts', ['demo', '--url', 'http://127.0.0.1:1'], 'Nobody answers at http://127.0.0.1:1 (--url).'],
   ['bench/sim/index.ts', ['--pipeline-cost', '--pack', 'nowhere'], '--pack: nowhere is not a pack'],
 ])('%s %j says what is wrong in one line', async (file, args, message) => {
   const [code, said] = await told(file, ...args);
