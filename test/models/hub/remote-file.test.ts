@@ -54,7 +54,8 @@ const PASSING: [string, Fault][] = [
 
 test.each(PASSING)('%s, twice: the file arrives whole all the same', async (_, fault) => {
   inStorage(fault, 2);
-  expect(isContent(await (await open()).read(0, CONTENT.length))).toBe(true);
+  // One more than the faults need: a kept connection that the server closes in the moment of its use is a failure, too.
+  expect(isContent(await (await open({ tries: 4 })).read(0, CONTENT.length))).toBe(true);
 });
 
 test('what arrived before a cut is not asked for again', async () => {
