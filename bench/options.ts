@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { firstSentence } from '../models/cli/first-sentence.ts';
+import { firstSentence, isOptionError } from '../models/cli/option-errors.ts';
 import { ModelError } from '../models/model-error.ts';
 
 /** A mistake of the person at the keyboard: told in one sentence, without a stack. */
@@ -88,8 +88,7 @@ export async function runOrTell(help: string, work: () => Promise<void>): Promis
 
 function sentenceOf(error: unknown): string | null {
   if (error instanceof UsageError || error instanceof ModelError) return error.message;
-  const isOptions = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  return isOptions ? `${firstSentence(error)}.` : null;
+  return isOptionError(error) ? `${firstSentence(error)}.` : null;
 }
 
 const isWithin = (value: number, { min = 0, over = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, whole = false }: Bounds) =>

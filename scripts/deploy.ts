@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
-import { firstSentence } from '../models/cli/first-sentence.ts';
+import { firstSentence, isOptionError } from '../models/cli/option-errors.ts';
 import { applyCommand, destroyCommand, planCommand, pruneCommand, rollbackCommand, statusCommand } from './deploy/commands.ts';
 import { DeployError } from './deploy/deploy-error.ts';
 
@@ -100,8 +100,7 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  const usage = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  if (usage) console.error(`${firstSentence(error)}; see --help.`);
+  if (isOptionError(error)) console.error(`${firstSentence(error)}; see --help.`);
   else if (error instanceof Error && /^(DeployError|ModelError|HttpError|TransferError)$/.test(error.name)) console.error(error.message);
   else console.error(error);
   process.exitCode = 1;

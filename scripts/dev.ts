@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { firstSentence } from '../models/cli/first-sentence.ts';
+import { firstSentence } from '../models/cli/option-errors.ts';
 import type { Manifest } from '../models/pack/manifest.ts';
 import { encodePlan } from '../wasm/engine/pipeline/encode-plan.ts';
 import { planStages } from '../wasm/engine/pipeline/plan.ts';

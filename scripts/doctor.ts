@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { firstSentence } from '../models/cli/first-sentence.ts';
+import { firstSentence } from '../models/cli/option-errors.ts';
 import { totalBytes } from '../wasm/engine/pipeline/plan.ts';
 import { openCloudflare } from './deploy/cloudflare-account.ts';
 import { loadDeployment, loadSettings } from './deploy/load.ts';

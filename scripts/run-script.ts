@@ -1,5 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { firstSentence } from '../models/cli/first-sentence.ts';
+import { firstSentence, isOptionError } from '../models/cli/option-errors.ts';
 
 type Values = Record<string, string | boolean | undefined>;
 
@@ -31,6 +31,5 @@ export async function runScript(
 
 /** What is wrong with the options by Node's complaint, and where to read about them; null for any other error. */
 export function usageSentence(error: unknown): string | null {
-  const isUsage = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  return isUsage ? `${firstSentence(error)}. See --help.` : null;
+  return isOptionError(error) ? `${firstSentence(error)}. See --help.` : null;
 }

@@ -1,11 +1,11 @@
 import { ModelError } from '../model-error.ts';
 import { calibrate } from './calibrate.ts';
 import type { Command } from './command.ts';
-import { firstSentence } from './first-sentence.ts';
 import { generate } from './generate.ts';
 import { inspect } from './inspect.ts';
 import { list } from './list.ts';
 import { logits } from './logits.ts';
+import { firstSentence, isOptionError } from './option-errors.ts';
 import { pack } from './pack.ts';
 import { plan } from './plan.ts';
 import { pull } from './pull.ts';
@@ -30,10 +30,6 @@ COMMAND --help says more about each.`;
 /** Errors whose message is for users. By name, since the engine's class is loaded only where it is needed. */
 const EXPECTED = new Set([ModelError.name, 'StageError', 'TemplateError']);
 
-/** Node's parseArgs throws these for unknown options and missing values; their messages are fit for users. */
-const isUsageError = (error: unknown): error is Error =>
-  error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-
 async function run([name, ...args]: string[], program: string): Promise<void> {
   const print = (help: string) => console.log(help.replaceAll(PROGRAM, program));
   if (name === undefined || name === '--help' || name === 'help') {
@@ -53,7 +49,7 @@ export async function main(args: string[], program = PROGRAM): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof Error && EXPECTED.has(error.name)) console.error(error.message);
-    else if (isUsageError(error)) console.error(`${firstSentence(error)}; see --help.`);
+    else if (isOptionError(error)) console.error(`${firstSentence(error)}; see --help.`);
     else console.error(error);
     return 1;
   }

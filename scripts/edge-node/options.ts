@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { firstSentence } from '../../models/cli/first-sentence.ts';
+import { firstSentence } from '../../models/cli/option-errors.ts';
 import { defaultThreads, maxThreads } from './place.ts';
 import { DEFAULT_NICE, type Nice } from './priority.ts';
 import { UsageError } from './usage-error.ts';

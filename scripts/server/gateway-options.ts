@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { firstSentence } from '../../models/cli/first-sentence.ts';
+import { firstSentence } from '../../models/cli/option-errors.ts';
 import { whole } from '../edge-node/options.ts';
 import { UsageError } from '../edge-node/usage-error.ts';
 import type { SettingsFiles } from './settings.ts';
