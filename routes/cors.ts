@@ -27,7 +27,7 @@ type Permission = Record<string, string>;
 /** The headers with which a browser hands an answer to the page that has asked; null when no page has, or one that may not. */
 export function permission(request: Request, pages: Pages): Permission | null {
   const origin = request.headers.get('origin');
-  if (origin === null || (pages === 'loopback' && !isLoopback(origin))) return null;
+  if (origin === null || !mayUse(origin, pages)) return null;
   // Without credentials `*` stands for all headers of an answer, x-request-id and Retry-After among them.
   const exposed = { 'access-control-expose-headers': '*' };
   return pages === 'any'
@@ -41,13 +41,15 @@ export function permission(request: Request, pages: Pages): Permission | null {
  */
 export function refuseForeign(request: Request, pages: Pages): void {
   const origin = request.headers.get('origin');
-  if (pages === 'any' || origin === null || isLoopback(origin)) return;
+  if (origin === null || mayUse(origin, pages)) return;
   throw new ApiError(
     403,
     'page_not_allowed',
     'Without API keys only pages of this machine may use this gateway: set NEARSIDE_API_KEYS, or serve the page from localhost.',
   );
 }
+
+const mayUse = (origin: string, pages: Pages): boolean => pages === 'any' || isLoopback(origin);
 
 /** Pages served from this machine. A page from a file, or of a frame that is locked in, calls itself `null`, and may come from anywhere. */
 function isLoopback(origin: string): boolean {

@@ -7,7 +7,7 @@ import type { EdgeStart } from '../edge/call.ts';
 import type { EdgeDirectory } from '../edge/directory.ts';
 import { extractFeatures } from '../features.ts';
 import type { Knowledge } from '../knowledge.ts';
-import type { OriginDirectory, OriginTime } from '../origin/directory.ts';
+import { type OriginDirectory, type OriginTime, refreshEveryMs } from '../origin/directory.ts';
 import { autoModel, decide, hasChoice } from '../routing/decide.ts';
 import type { EdgeEstimate, Estimates } from '../routing/estimates.ts';
 import { isFree } from '../routing/rules.ts';
@@ -35,9 +35,6 @@ export interface Placement {
   /** The route that the response's headers name, once it has begun. */
   committed: Route | null;
 }
-
-/** The list of origins is read anew after so long, seconds. */
-const retryAfterUnread = 10;
 
 /** Why a route did not answer, and what the next decision goes by. */
 export interface Refused {
@@ -146,11 +143,12 @@ function choose({
 }: Pick<Placement, 'features' | 'estimates' | 'policy' | 'originsUnread'>): Chosen {
   const decision = decide(features, estimates, policy);
   if (decision.route !== 'none') return decision;
-  const mayPass = originsUnread && isForGood(decision);
+  const forGood = isForGood(decision);
   throw new ApiError(decision.status, decision.code, decision.message, {
     param: decision.param,
-    retryAfter: mayPass ? retryAfterUnread : decision.retryAfter,
-    headers: { 'x-nearside-reason': decision.reasons.join(', '), ...(isForGood(decision) && !mayPass && noRetry) },
+    // The list of origins is read anew then.
+    retryAfter: forGood && originsUnread ? refreshEveryMs / 1000 : decision.retryAfter,
+    headers: { 'x-nearside-reason': decision.reasons.join(', '), ...(forGood && !originsUnread && noRetry) },
   });
 }
 

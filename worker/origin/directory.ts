@@ -64,7 +64,7 @@ export interface OriginSources {
 }
 
 /** A stored list is read again after so many milliseconds, while there are requests. */
-const refreshEveryMs = 10_000;
+export const refreshEveryMs = 10_000;
 
 /** The pools there are, as settings or as stored, and the way through them. */
 export class OriginDirectory {
